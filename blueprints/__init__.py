@@ -1,0 +1,1 @@
+"""What to run: launch specs rendered from an offer's answers."""

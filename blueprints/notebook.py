@@ -1,0 +1,90 @@
+"""What to run for a notebook: the command and environment of a JupyterLab single-user server."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from catalog.errors import BadSetup
+
+_PASSED_ON = ("JUPYTERHUB_", "MEM_", "CPU_")
+"""What of the Hub's environment for a server is passed on; the rest is rendered here."""
+
+_OPTIONS = (
+    # Nothing is looked up on the internet: no news, no updates, no extensions from a package index.
+    "--LabApp.extension_manager=readonly",
+    "--LabApp.news_url=",
+    "--LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate",
+    "--ServerApp.terminado_settings={}",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """An installed notebook environment, as `deploy/bootstrap.py` records it."""
+
+    python: Path
+    bin: Path
+    extra: Mapping[str, str]
+
+    @classmethod
+    def load(cls, folder: Path) -> "Environment":
+        """Read ``perijove-env.json``. Raises BadSetup when it is not installed."""
+        try:
+            found = json.loads((folder / "perijove-env.json").read_text())
+            return cls(Path(found["python"]), Path(found["bin"]), dict(found.get("env", {})))
+        except (OSError, ValueError, KeyError) as error:
+            raise BadSetup(
+                f"the notebook environment in {folder} is not complete", next="run `make up` again"
+            ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What an engine runs."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    cwd: str
+
+
+def render_notebook(  # noqa: PLR0913 (one value for each thing a command depends on)
+    environment: Environment, hub_env: Mapping[str, str], hub_args: tuple[str, ...], *,
+    home: Path, user: str, port: int, facts: Mapping[str, str],
+) -> Command:  # fmt: skip
+    """JupyterLab under the Hub on 127.0.0.1:`port`. `facts` are the ``PERIJOVE_`` and GPU variables.
+
+    Pure: the same inputs give the same command.
+    """
+    argv = (str(environment.python), "-m", "jupyterhub.singleuser", *hub_args, *_OPTIONS)
+    env = _base_env(environment, hub_env, home, user, port) | dict(facts)
+    return Command(argv, env, str(home))
+
+
+def render_rescue(
+    environment: Environment, script: Path, hub_env: Mapping[str, str], *, home: Path, user: str,
+    port: int,
+) -> Command:  # fmt: skip
+    """The page that shows what fills a home and lets its owner delete it."""
+    argv = (str(environment.python), "-I", str(script))
+    return Command(argv, _base_env(environment, hub_env, home, user, port), str(home))
+
+
+def _base_env(
+    environment: Environment, hub_env: Mapping[str, str], home: Path, user: str, port: int
+) -> dict[str, str]:
+    env = {name: value for name, value in hub_env.items() if name.startswith(_PASSED_ON)}
+    prefix = env.get("JUPYTERHUB_SERVICE_PREFIX", "/")
+    return {
+        "LANG": hub_env.get("LANG", "C.UTF-8"),
+        # Only the environment's own programs and the system's: no surprise from root's PATH.
+        "PATH": f"{environment.bin}:/usr/local/bin:/usr/bin:/bin",
+        "HOME": str(home),
+        "USER": user,
+        "LOGNAME": user,
+        "SHELL": "/bin/bash",
+        "JUPYTERHUB_DEFAULT_URL": "/lab",
+        **env,
+        **environment.extra,
+        "JUPYTERHUB_SERVICE_URL": f"http://127.0.0.1:{port}{prefix}",
+    }

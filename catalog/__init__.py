@@ -1,0 +1,1 @@
+"""What exists: units, clock, errors, nodes and devices, offers, placement, discovery."""

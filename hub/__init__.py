@@ -1,0 +1,1 @@
+"""The control plane: use cases, reconciler, store, sign-in, API, CLI, wiring."""

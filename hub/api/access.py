@@ -1,0 +1,70 @@
+"""Who is calling, and that each route says which Action it performs."""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, Header, Request
+from fastapi.routing import APIRoute
+
+from catalog.errors import NotSignedIn
+from hub import people
+from hub.control_context import Control
+from hub.hub_api import HubApi
+from hub.policy import Action, Actor
+
+PUBLIC = "public"
+"""Declared by the few routes that anybody may call."""
+
+
+def control_of(request: Request) -> Control:
+    return request.app.state.control
+
+
+def hub_of(request: Request) -> HubApi:
+    return request.app.state.hub
+
+
+async def actor_of(request: Request, authorization: Annotated[str, Header()] = "") -> Actor:
+    """The person behind the Hub token; asked of the Hub each time, so that a revoked token is dead
+    at once. Raises NotSignedIn, or Unavailable while the Hub is down."""
+    scheme, _, token = authorization.partition(" ")
+    token = token.strip()
+    if scheme.lower() not in {"token", "bearer"} or not 0 < len(token) <= 200:  # noqa: PLR2004
+        raise NotSignedIn(
+            "this needs a token", next="send `Authorization: token …`, see `perijove token`"
+        )
+    if not token.isascii() or not token.isprintable():
+        raise NotSignedIn("this token is not valid here", next="mint one with `perijove token`")
+    hub_name = await hub_of(request).owner_of(token)
+    control = control_of(request)
+    return await _thread(people.actor_of, control, hub_name)
+
+
+async def _thread(act: Callable[..., Any], *args: Any) -> Any:  # noqa: ANN401
+    from starlette.concurrency import run_in_threadpool  # noqa: PLC0415 (a cycle in starlette)
+
+    return await run_in_threadpool(act, *args)
+
+
+ControlArg = Annotated[Control, Depends(control_of)]
+HubArg = Annotated[HubApi, Depends(hub_of)]
+ActorArg = Annotated[Actor, Depends(actor_of)]
+
+
+def does(action: Action | str) -> dict[str, Any]:
+    """Extra keywords for a route: the Action it performs, shown in OpenAPI too."""
+    value = action.value if isinstance(action, Action) else action
+    return {"openapi_extra": {"x-action": value}}
+
+
+def undeclared(app: FastAPI) -> list[str]:
+    """Routes that do not say what they do; must be empty for control to start."""
+    from fastapi.routing import iter_route_contexts  # noqa: PLC0415
+
+    found: list[str] = []
+    for context in iter_route_contexts(app.routes):
+        route = getattr(context, "route", context)
+        declared = isinstance(route, APIRoute) and (route.openapi_extra or {}).get("x-action")
+        if not declared:
+            found.append(getattr(route, "path", str(route)))
+    return found

@@ -1,0 +1,107 @@
+"""The public application under ``/services/control``."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from fastapi.responses import JSONResponse
+
+from hub.api import errors, schema
+from hub.api.access import PUBLIC, does, undeclared
+from hub.api.routers import account, administration, menu, workloads
+from hub.control_context import Control
+from hub.hub_api import HubApi
+from hub.settings import CONTROL_PREFIX
+
+MAX_BODY = 2**20
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+
+
+def build(
+    control: Control | None, hub: HubApi | None, ready: Callable[[], Awaitable[str]]
+) -> FastAPI:
+    """`ready` answers an empty string, or what is not ready yet. Raises RuntimeError when a route
+    does not declare its Action. Without control and hub it can only tell its routes."""
+    app = FastAPI(
+        title="Perijove",
+        version="1",
+        summary="Shared GPUs, in a notebook or by script: the portal and the CLI use this API too.",
+        openapi_url=None,  # served below, as a route that declares its Action like any other
+        docs_url=None,
+        redoc_url=None,
+        separate_input_output_schemas=False,
+    )
+    app.state.control, app.state.hub = control, hub
+    errors.install(app)
+    app.add_middleware(BodyLimit)
+    v1 = APIRouter(prefix=f"{CONTROL_PREFIX}/v1", responses=_ERRORS)
+    for module in (menu, workloads, account, administration):
+        v1.include_router(module.router)
+    app.include_router(v1)
+
+    @app.get(f"{CONTROL_PREFIX}/healthz", response_model=None, **does(PUBLIC))
+    async def healthz() -> dict[str, str] | JSONResponse:
+        """200 when everything is ready, else 503 with what is not."""
+        missing = await ready()
+        if missing:
+            return JSONResponse({"status": "starting", "waiting_for": missing}, 503)
+        return {"status": "ok"}
+
+    @app.get(f"{CONTROL_PREFIX}/openapi.json", **does(PUBLIC))
+    def openapi() -> dict[str, Any]:
+        """This API, described."""
+        return app.openapi()
+
+    if found := undeclared(app):
+        raise RuntimeError(f"routes without an Action: {', '.join(found)}")
+    return app
+
+
+_ERRORS: dict[int | str, dict[str, Any]] = {
+    status: {"model": schema.ErrorBody} for status in (400, 401, 403, 404, 409, 422, 503)
+}
+
+
+class BodyLimit:
+    """Refuses bodies over 1 MiB before they are read into memory, with or without a length."""
+
+    def __init__(self, app: Any) -> None:  # noqa: ANN401 (an ASGI application)
+        self._app = app
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        length = dict(scope["headers"]).get(b"content-length", b"0")
+        if not length.isdigit() or int(length) > MAX_BODY:
+            await self._refuse(scope, receive, send)
+            return
+        seen = 0
+
+        async def counted() -> dict[str, Any]:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > MAX_BODY:
+                raise _TooLargeError
+            return message
+
+        try:
+            await self._app(scope, counted, send)
+        except _TooLargeError:
+            await self._refuse(scope, receive, send)
+
+    @staticmethod
+    async def _refuse(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        body = {
+            "code": "too-large", "message": "the body is larger than 1 MiB",
+            "next": "send less; files go into a notebook's home",
+        }  # fmt: skip
+        await JSONResponse({"error": body}, 413)(scope, receive, send)
+
+
+class _TooLargeError(Exception):
+    """Raised while a body is read."""
+
+

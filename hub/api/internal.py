@@ -1,0 +1,244 @@
+"""The door for this machine: the Hub, the supervisor and the local CLI, over control's Unix socket.
+
+Only the owner of the state directory can reach the socket, and each connection's uid is checked
+again; there is no other authorization here.
+"""
+
+import asyncio
+import time
+from datetime import datetime
+from typing import Any, Literal
+
+from fastapi import FastAPI
+from sqlmodel import col, select
+
+from catalog.errors import NotSignedIn
+from hub import attempts, people, starting
+from hub.api import errors
+from hub.api.schema import Body
+from hub.control_context import Control
+from hub.hub_api import HubApi
+from hub.lifecycle import EndReason
+from hub.people import NewPerson, SignIns
+from hub.site import site_view
+from hub.store import audit, money
+from hub.store.tables import AttemptRow, PersonRow, TenantRow, WorkloadRow
+from hub.workloads import LIVE
+
+_WAIT_S = 20.0
+_LOOK_EVERY_S = 0.02
+
+
+class SignInBody(Body):
+    login: str
+    password: str
+
+
+class LinkBody(Body):
+    purpose: Literal["admin", "invitation"]
+    token: str
+
+
+class UseLinkBody(LinkBody):
+    login: str = ""
+    display_name: str = ""
+    email: str = ""
+    password: str = ""
+
+
+class IdentityBody(Body):
+    issuer: str
+    subject: str
+    display_name: str = ""
+    email: str = ""
+    session_id: str = ""
+
+
+class TokenBody(Body):
+    login: str
+    note: str = "perijove token"
+    expires_s: int = 7 * 86400
+
+
+class StartBody(Body):
+    person: str
+    server: str
+    args: list[str]
+    env: dict[str, str]
+
+
+def build(control: Control, hub: HubApi, sign_ins: SignIns) -> FastAPI:
+    """The application behind the socket."""
+    app = FastAPI(title="Perijove, this machine only", openapi_url=None, docs_url=None)
+    errors.install(app)
+    _sign_in_routes(app, control, sign_ins)
+    _identity_routes(app, control, hub)
+    _server_routes(app, control)
+    _operator_routes(app, control, hub)
+    return app
+
+
+def _sign_in_routes(app: FastAPI, control: Control, sign_ins: SignIns) -> None:
+    @app.post("/internal/sign-in")
+    def sign_in(body: SignInBody) -> dict[str, str]:
+        return _person(people.sign_in(control, sign_ins, body.login, body.password))
+
+    @app.post("/internal/links/look")
+    def look(body: LinkBody) -> dict[str, str]:
+        link = people.look_at_link(control, body.purpose, body.token)
+        with control.store.read() as session:
+            tenant = session.get_one(TenantRow, link.tenant_id)
+        return {"email": link.email, "tenant_name": tenant.name}
+
+    @app.post("/internal/links/use")
+    def use(body: UseLinkBody) -> dict[str, str]:
+        if body.purpose == "admin":
+            return _person(people.use_admin_link(control, sign_ins, body.token, body.password))
+        new = NewPerson(body.login, body.password, body.display_name, body.email)
+        return _person(people.use_invitation(control, sign_ins, body.token, new))
+
+    @app.get("/internal/persons/{hub_name}")
+    def person(hub_name: str) -> dict[str, str]:
+        actor = people.actor_of(control, hub_name)
+        return {"hub_name": actor.hub_name}
+
+
+def _identity_routes(app: FastAPI, control: Control, hub: HubApi) -> None:
+    @app.post("/internal/identities/sign-in")
+    def sign_in(body: IdentityBody) -> dict[str, str]:
+        person = people.sign_in_identity(
+            control, body.issuer, body.subject, body.display_name, body.email, body.session_id
+        )
+        return _person(person)
+
+    @app.post("/internal/identities/sign-out")
+    async def sign_out(body: IdentityBody) -> dict[str, int]:
+        """What a provider's back-channel logout asks for."""
+        found = await asyncio.to_thread(
+            people.persons_of_identity, control, body.issuer, body.subject, body.session_id
+        )
+        for person in found:
+            await hub.end_sessions(person.hub_name)
+        return {"ended": len(found)}
+
+
+def _server_routes(app: FastAPI, control: Control) -> None:
+    @app.post("/internal/servers/start")
+    async def start(body: StartBody) -> dict[str, str]:
+        attempt = await asyncio.to_thread(
+            starting.start, control, body.person, body.server, body.args, body.env
+        )
+        return await _until_up(control, attempt)
+
+    @app.get("/internal/servers/attempts/{attempt}")
+    async def wait(attempt: str) -> dict[str, str]:
+        return await _until_up(control, attempt)
+
+    @app.get("/internal/servers/{person}/{server}")
+    def alive(person: str, server: str) -> dict[str, bool]:
+        return {"alive": starting.is_alive(control, person, server)}
+
+    @app.post("/internal/servers/{person}/{server}/stop")
+    async def stop(person: str, server: str) -> dict[str, bool]:
+        """What the Hub stops is ended as a wish of its owner; answers when it is gone."""
+        await asyncio.to_thread(_wish_stopped, control, person, server)
+        while await asyncio.to_thread(starting.is_alive, control, person, server):
+            await asyncio.sleep(0.05)
+        return {"gone": True}
+
+
+def _operator_routes(app: FastAPI, control: Control, hub: HubApi) -> None:
+    @app.post("/internal/tokens")
+    async def token(body: TokenBody) -> dict[str, str]:
+        person = await asyncio.to_thread(people.by_login, control, body.login)
+        if not person.active:
+            raise NotSignedIn(f"the account {body.login!r} is closed", next="reopen it first")
+        found = await hub.new_token(person.hub_name, body.note, body.expires_s)
+        await asyncio.to_thread(_audit_token, control, person, body.note)
+        return {"token": found}
+
+    @app.post("/internal/admin-link")
+    def admin_link(if_needed: int = 0) -> dict[str, str | None]:
+        found = people.admin_link(control, if_needed=bool(if_needed))
+        if found is None:
+            return {"url": None, "expires_at": None}
+        return {"url": found[0], "expires_at": _text(found[1])}
+
+    @app.get("/internal/site")
+    def site() -> dict[str, Any]:
+        return site_view(control, admin=True).model_dump()
+
+    @app.get("/internal/invariants")
+    def invariants() -> dict[str, list[str]]:
+        with control.store.read() as session:
+            found = money.problems(session)
+            broken = audit.first_broken(session)
+        if broken is not None:
+            found.append(f"the audit was changed at line {broken}")
+        return {"problems": found}
+
+    @app.post("/internal/drain")
+    def drain() -> dict[str, int]:
+        """Everything stops and is settled, because the site stops."""
+        for workload_id in _live_with_place(control):
+            attempts.begin_stopping(
+                control, workload_id, EndReason.SITE_STOPPED, "the site was stopped"
+            )
+        return {"left": len(_live_with_place(control))}
+
+    @app.get("/internal/drain")
+    def left() -> dict[str, int]:
+        return {"left": len(_live_with_place(control))}
+
+
+async def _until_up(control: Control, attempt: str) -> dict[str, str]:
+    """Address and token when it listens, or after a while the attempt alone: ask again then."""
+    until = time.monotonic() + _WAIT_S
+    while time.monotonic() < until:
+        found = await asyncio.to_thread(starting.started, control, attempt)
+        if found is not None:
+            return {"url": found.url, "token": found.token, "attempt": attempt}
+        await asyncio.sleep(_LOOK_EVERY_S)
+    return {"attempt": attempt}
+
+
+def _wish_stopped(control: Control, hub_name: str, server: str) -> None:
+    with control.store.read() as session:
+        found = session.exec(
+            select(WorkloadRow.id)
+            .join(PersonRow)
+            .where(WorkloadRow.id == server, PersonRow.hub_name == hub_name)
+        ).first()
+    if found is None:
+        return
+    attempts.begin_stopping(control, found, EndReason.ASKED, "it was stopped")
+
+
+def _live_with_place(control: Control) -> list[str]:
+    """Workloads that hold anything, and turns that are held: not those that only wait."""
+    with control.store.read() as session:
+        return list(
+            session.exec(
+                select(WorkloadRow.id)
+                .join(AttemptRow, col(AttemptRow.workload_id) == WorkloadRow.id)
+                .where(col(AttemptRow.released_at).is_(None), col(WorkloadRow.status).in_(LIVE))
+            )
+        )
+
+
+def _audit_token(control: Control, person: PersonRow, note: str) -> None:
+    with control.store.write() as session:
+        audit.record(
+            session, control.clock.now(), "system", "token-issued", person.id, person.tenant_id,
+            {"note": note[:80]},
+        )  # fmt: skip
+
+
+def _person(person: PersonRow) -> dict[str, str]:
+    return {"hub_name": person.hub_name, "login": person.login}
+
+
+def _text(at: datetime) -> str:
+    return at.isoformat()
+
+

@@ -1,0 +1,1 @@
+"""Thin routers: each calls one use case and shows its answer."""

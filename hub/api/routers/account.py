@@ -1,0 +1,185 @@
+"""What a person sees of themselves: the meter, the statement, notices."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from sqlalchemy import func
+from sqlmodel import Session, col, select
+
+from catalog.errors import NotFound
+from catalog.units import format_credits
+from hub import launching
+from hub.api import schema
+from hub.api.access import ActorArg, ControlArg, does
+from hub.api.views import gpu_hours, meter, tenant_names
+from hub.policy import ANYBODY, Action, Actor, require
+from hub.site import site_view
+from hub.store import money
+from hub.store.tables import (
+    AccountRow,
+    AttemptRow,
+    EntryRow,
+    NoticeRow,
+    PersonRow,
+    PostingRow,
+    WorkloadRow,
+)
+from quotas.ledger import AccountKind
+
+router = APIRouter()
+
+
+@router.get("/me", **does(Action.READ_SELF))
+def me(control: ControlArg, actor: ActorArg) -> schema.Me:
+    """You, what is left of your quotas, and what every screen has to say about this site."""
+    require(actor, Action.READ_SELF, ANYBODY)
+    with control.store.read() as session:
+        standing = launching.standing_of(control, session, actor)
+        held, spent = _account(session, actor, "held"), _account(session, actor, "spent")
+        unread = session.exec(
+            select(func.count())
+            .select_from(NoticeRow)
+            .where(NoticeRow.person_id == actor.person_id, col(NoticeRow.read_at).is_(None))
+        ).one()
+        person = session.get_one(PersonRow, actor.person_id)
+        shown = person_view(session, person, dict(actor.roles))
+    return schema.Me(
+        person=shown,
+        platform_admin=actor.platform_admin,
+        balance=format_credits(standing.balance),
+        held=format_credits(held),
+        spent=format_credits(spent),
+        meter=meter(standing, held, spent),
+        site=site_view(control, admin=actor.platform_admin),
+        unread=unread,
+    )
+
+
+@router.get("/usage", **does(Action.READ_USAGE))
+def usage(
+    control: ControlArg, actor: ActorArg,
+    cursor: Annotated[int, Query(ge=0, le=2**53)] = 0,
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+) -> schema.Usage:  # fmt: skip
+    """Your statement: every movement of your credits, the newest first."""
+    require(actor, Action.READ_USAGE, ANYBODY)
+    with control.store.read() as session:
+        lines = _statement(session, actor, cursor, limit)
+        mine = session.exec(
+            select(AttemptRow).where(AttemptRow.person_id == actor.person_id)
+        ).all()
+        balance = _account(session, actor, "wallet")
+        held, spent = _account(session, actor, "held"), _account(session, actor, "spent")
+    return schema.Usage(
+        balance=format_credits(balance),
+        held=format_credits(held),
+        spent=format_credits(spent),
+        gpu_hours=gpu_hours(mine, control.clock.now()),
+        items=lines,
+        next=lines[-1].id if len(lines) == limit else None,
+    )
+
+
+@router.get("/notices", **does(Action.READ_SELF))
+def notices(control: ControlArg, actor: ActorArg) -> schema.Page[schema.Notice]:
+    """What you should know, the newest first."""
+    require(actor, Action.READ_SELF, ANYBODY)
+    with control.store.read() as session:
+        rows = session.exec(
+            select(NoticeRow)
+            .where(NoticeRow.person_id == actor.person_id)
+            .order_by(col(NoticeRow.at).desc())
+            .limit(100)
+        ).all()
+    return schema.Page(items=[_notice(row) for row in rows], next=None)
+
+
+@router.post("/notices/{notice_id}/read", **does(Action.READ_SELF))
+def read_notice(notice_id: str, control: ControlArg, actor: ActorArg) -> schema.Notice:
+    """Mark one as read; `all` marks every one and answers the newest."""
+    require(actor, Action.READ_SELF, ANYBODY)
+    now = control.clock.now()
+    with control.store.write() as session:
+        query = select(NoticeRow).where(NoticeRow.person_id == actor.person_id)
+        if notice_id != "all":
+            query = query.where(NoticeRow.id == notice_id)
+        rows = session.exec(query.order_by(col(NoticeRow.at).desc())).all()
+        if not rows:
+            raise NotFound("there is no such notice", next="see the list of notices")
+        for row in rows:
+            row.read_at = row.read_at or now
+            session.add(row)
+    return _notice(rows[0])
+
+
+def person_view(session: Session, person: PersonRow, roles: dict[str, str]) -> schema.PersonView:
+    """A person with their roles and what they can spend."""
+    names = tenant_names(session)
+    owner = money.Owner(person.tenant_id, person.id)
+    return schema.PersonView(
+        login=person.login,
+        display_name=person.display_name,
+        email=person.email,
+        active=person.active,
+        hub_name=person.hub_name,
+        memberships=[
+            schema.MembershipView(tenant=tenant, tenant_name=names.get(tenant, tenant), role=role)
+            for tenant, role in roles.items()
+        ],
+        balance=format_credits(money.balance(session, owner, AccountKind.WALLET)),
+    )
+
+
+def _account(session: Session, actor: Actor, kind: str) -> int:
+    owner = money.Owner(actor.tenant_id, actor.person_id)
+    return money.balance(session, owner, AccountKind(kind))
+
+
+def _statement(
+    session: Session, actor: Actor, cursor: int, limit: int
+) -> list[schema.UsageLine]:
+    """Postings of this person; for a settlement, what was paid out of what was held."""
+    query = (
+        select(PostingRow, func.coalesce(WorkloadRow.name, ""))
+        .join(WorkloadRow, col(WorkloadRow.id) == PostingRow.workload_id, isouter=True)
+        .where(PostingRow.person_id == actor.person_id)
+        .order_by(col(PostingRow.id).desc())
+        .limit(limit)
+    )
+    if cursor:
+        query = query.where(col(PostingRow.id) < cursor)
+    rows = session.exec(query).all()
+    amounts = _amounts(session, [posting.id or 0 for posting, _ in rows])
+    return [
+        schema.UsageLine(
+            id=str(posting.id), at=posting.at, kind=posting.kind,
+            amount=format_credits(amounts.get(posting.id or 0, 0)),
+            workload=posting.workload_id, workload_name=name, text=posting.text,
+        )
+        for posting, name in rows
+    ]  # fmt: skip
+
+
+def _amounts(session: Session, posting_ids: list[int]) -> dict[int, int]:
+    """By posting: the change of the wallet, or of what was spent (as a cost) where that is all."""
+    rows = session.exec(
+        select(EntryRow.posting_id, AccountRow.kind, EntryRow.amount)
+        .join(AccountRow, col(AccountRow.id) == EntryRow.account_id)
+        .where(col(EntryRow.posting_id).in_(posting_ids))
+    ).all()
+    amounts: dict[int, int] = {}
+    for posting_id, kind, amount in rows:
+        if kind == AccountKind.WALLET:
+            amounts[posting_id] = amount
+        elif kind == AccountKind.SPENT:
+            amounts.setdefault(posting_id, -amount)
+    return amounts
+
+
+def _notice(row: NoticeRow) -> schema.Notice:
+    return schema.Notice(
+        id=row.id, at=row.at, kind=row.kind, workload=row.workload_id, text=row.text,
+        read=row.read_at is not None,
+    )  # fmt: skip
+
+

@@ -1,0 +1,51 @@
+"""The menu and the Verdict."""
+
+from fastapi import APIRouter
+
+from hub import launching
+from hub.api import schema
+from hub.api.access import ActorArg, ControlArg, does
+from hub.api.views import inventory_view, offer_view, verdict_view
+from hub.policy import ANYBODY, Action, require
+
+router = APIRouter()
+
+
+@router.get("/offers", **does(Action.READ_MENU))
+def offers(control: ControlArg, actor: ActorArg) -> schema.Page[schema.OfferView]:
+    """The menu as you see it now, with live availability and your Verdict on each offer."""
+    require(actor, Action.READ_MENU, ANYBODY)
+    menu = control.menu.get()
+    with control.store.read() as session:
+        standing = launching.standing_of(control, session, actor)
+    items = [offer_view(control, standing, offer) for offer in menu.seen_by(actor.tenants)]
+    return schema.Page(items=items, next=None)
+
+
+@router.post("/check", **does(Action.CHECK))
+def check(body: schema.CheckBody, control: ControlArg, actor: ActorArg) -> schema.VerdictView:
+    """Fits, waits or denied: what would happen if you launched this now."""
+    require(actor, Action.CHECK, ANYBODY)
+    answer = control.menu.get().get(body.offer, actor.tenants).answer(body.set)
+    with control.store.read() as session:
+        standing = launching.standing_of(control, session, actor)
+    return verdict_view(launching.judge_with_alternatives(control, standing, answer))
+
+
+@router.post("/menu/reload", **does(Action.RELOAD_MENU))
+def reload(control: ControlArg, actor: ActorArg) -> dict[str, int]:
+    """Read the menu file now; a mistake is answered with its place and changes nothing."""
+    require(actor, Action.RELOAD_MENU, ANYBODY)
+    return {"offers": len(control.menu.reload().offers)}
+
+
+@router.get("/inventory", **does(Action.READ_INVENTORY))
+def inventory(control: ControlArg, actor: ActorArg) -> schema.InventoryView:
+    """Nodes and devices, what is held of them, and how hard shares are isolated here."""
+    require(actor, Action.READ_INVENTORY, ANYBODY)
+    with control.store.read() as session:
+        standing = launching.standing_of(control, session, actor)
+    limits = control.limits
+    isolation = {"cpu": limits.cpu, "memory": limits.memory, "gpu": limits.gpu}
+    notes = [*limits.reasons, *control.inventory_warnings()]
+    return inventory_view(control.nodes, standing, isolation, notes)

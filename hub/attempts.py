@@ -1,0 +1,384 @@
+"""What happens to a granted attempt, each step one transaction that is safe to repeat.
+
+A share is free only when the engine has seen the attempt gone (`finish`): until then it is held,
+whatever anybody wishes.
+"""
+
+from datetime import datetime, timedelta
+
+from sqlmodel import Session, col, select, update
+
+from catalog.errors import Conflict, Refused
+from catalog.inventory import Placement
+from catalog.offers import cost_of
+from catalog.units import WHOLE, format_bytes, format_credits
+from hub import history
+from hub.control_context import Control
+from hub.lifecycle import EndReason, Status, Target, require_move
+from hub.store import money
+from hub.store.ids import new_id
+from hub.store.tables import AttemptRow, DeviceRow, ShareRow, WorkloadRow
+from hub.world import Limits, read_world
+from quotas import ledger
+from quotas.admission import plan
+from quotas.ledger import Posting
+from spawners.engine import EndCause, Exit
+
+ACCEPT_WITHIN = timedelta(minutes=10)
+
+
+class Step:
+    """How far an attempt has come, for recovery after a crash."""
+
+    GRANTED = "granted"
+    ASKED = "asked"
+    """The Hub was asked to start it."""
+    LAUNCHED = "launched"
+    READY = "ready"
+
+
+def grant_what_fits(control: Control) -> list[WorkloadRow]:
+    """Give their place to all whose turn is now: shares, lease and hold in one transaction."""
+    now, granted = control.clock.now(), []
+    with control.store.write() as session:
+        limits = Limits(session)
+        world = read_world(control, session, limits)
+        if not world.queue:
+            return []
+        slots = plan(world, control.placer, now)
+        for workload_id, slot in slots.items():
+            if slot.at == now and slot.placement is not None:
+                row = session.get_one(WorkloadRow, workload_id)
+                if _grant(control, session, row, slot.placement, now):
+                    granted.append(row)
+    for row in granted:
+        history.hint(control.bus, row)
+    return granted
+
+
+def _grant(
+    control: Control, session: Session, row: WorkloadRow, placement: Placement, now: datetime
+) -> bool:
+    number = len(session.exec(select(AttemptRow.id).where(AttemptRow.workload_id == row.id)).all())
+    span = timedelta(seconds=row.duration_s)
+    attempt = AttemptRow(
+        id=new_id("a"), workload_id=row.id, tenant_id=row.tenant_id, person_id=row.person_id,
+        number=number + 1, node=placement.node, cpu_milli=row.cpu_milli,
+        memory_bytes=row.memory_bytes, gpu_milli=row.gpu_milli,
+        price_per_hour=row.price_per_hour, held=cost_of(row.price_per_hour, span),
+        created_at=now, lease_ends_at=now + span,
+    )  # fmt: skip
+    try:
+        with session.begin_nested():
+            session.add(attempt)
+            session.flush()
+            _post(session, row, attempt, ledger.hold(attempt.held), "hold", now, "set aside")
+            hold_shares(session, attempt, placement, control)
+    except Refused as error:
+        # What was left when it was asked for has gone to another workload since.
+        end(session, row, Status.STOPPED, EndReason.CANCELLED, error.message, now, next=error.next)
+        history.tell_notice(session, row, now, "ended", f"{row.name}: {error.message}", mail=True)
+        return True
+    row.attempt_id = attempt.id
+    if row.notify:
+        move(row, Status.OFFERED)
+        row.offered_until = now + ACCEPT_WITHIN
+        history.tell_event(session, row, now, "it is your turn: held for ten minutes")
+        history.tell_notice(
+            session, row, now, "your-turn",
+            f"{row.name}: it is your turn. Start it within ten minutes.", mail=True,
+        )  # fmt: skip
+    else:
+        move(row, Status.STARTING)
+        history.tell_event(session, row, now, "granted")
+    session.add(row)
+    session.flush()
+    return True
+
+
+def hold_shares(
+    session: Session, attempt: AttemptRow, placement: Placement, control: Control
+) -> None:
+    """Take the shares; the database refuses what would exceed a device."""
+    models = {d.id: d for node in control.nodes for d in node.devices}
+    for share in placement.shares:
+        device = models[share.device_id]
+        if session.get(DeviceRow, share.device_id) is None:
+            session.add(DeviceRow(id=device.id, node=placement.node, model=device.model))
+            session.flush()
+        changed = session.exec(
+            update(DeviceRow)
+            .where(col(DeviceRow.id) == share.device_id)
+            .where(col(DeviceRow.held_milli) + share.milli <= WHOLE)
+            .values(held_milli=col(DeviceRow.held_milli) + share.milli)
+        )
+        if changed.rowcount != 1:
+            raise Conflict(f"{share.device_id} has no {share.milli} milli-GPU free", next="wait")
+        session.add(
+            ShareRow(
+                attempt_id=attempt.id, device_id=share.device_id, milli=share.milli,
+                memory_mib=share.memory_mib, mode=share.mode, emulated=share.emulated,
+                model=device.model,
+            )
+        )  # fmt: skip
+    session.flush()
+
+
+def accept(control: Control, row_id: str) -> None:
+    """The person takes the turn that was held: it starts, with its whole lease before it."""
+    now = control.clock.now()
+    with control.store.write() as session:
+        row = session.get_one(WorkloadRow, row_id)
+        attempt = session.get_one(AttemptRow, row.attempt_id)
+        move(row, Status.STARTING)
+        row.offered_until = None
+        attempt.lease_ends_at = now + timedelta(seconds=row.duration_s)
+        history.tell_event(session, row, now, "accepted")
+        session.add_all([row, attempt])
+    history.hint(control.bus, row)
+    control.wake()
+
+
+def mark_step(control: Control, attempt_id: str, step: str) -> None:
+    """Remember before proceeding."""
+    with control.store.write() as session:
+        attempt = session.get_one(AttemptRow, attempt_id)
+        if attempt.released_at is None and attempt.step != Step.READY:
+            attempt.step = step
+            if step == Step.LAUNCHED and attempt.launched_at is None:
+                attempt.launched_at = control.clock.now()
+            session.add(attempt)
+
+
+def mark_ready(control: Control, attempt_id: str) -> None:
+    """It can be used: from now it is paid for, and the whole lease lies before it."""
+    now = control.clock.now()
+    with control.store.write() as session:
+        attempt = session.get_one(AttemptRow, attempt_id)
+        row = session.get_one(WorkloadRow, attempt.workload_id)
+        if attempt.released_at is not None or row.status != Status.STARTING:
+            return
+        attempt.step, attempt.ready_at = Step.READY, now
+        move(row, Status.RUNNING)
+        row.started_at = now
+        history.tell_event(
+            session, row, now, "the rescue page is open" if attempt.rescue else "running"
+        )
+        session.add_all([attempt, row])
+    history.hint(control.bus, row)
+
+
+def begin_stopping(
+    control: Control, row_id: str, reason: EndReason, text: str, *, session: Session | None = None
+) -> None:
+    """Set the target; what has no place yet ends at once, the rest when its engine saw it gone."""
+    if session is None:
+        with control.store.write() as own:
+            begin_stopping(control, row_id, reason, text, session=own)
+        control.wake()
+        return
+    now = control.clock.now()
+    row = session.get_one(WorkloadRow, row_id)
+    if not Status(row.status).live or row.target == Target.STOPPED:
+        return
+    row.target = Target.STOPPED
+    row.reason_code, row.reason = reason, text
+    if row.status == Status.QUEUED:
+        end(session, row, Status.STOPPED, reason, text, now)
+    elif row.status == Status.OFFERED:
+        attempt = session.get_one(AttemptRow, row.attempt_id)
+        release(session, row, attempt, now, used=0)
+        end(session, row, Status.STOPPED, reason, text, now)
+    else:
+        move(row, Status.STOPPING)
+        history.tell_event(session, row, now, text)
+    session.add(row)
+    history.hint(control.bus, row)
+
+
+def turn_to_rescue(control: Control, attempt_id: str, note: str) -> None:
+    """A full home: the attempt becomes a small free rescue page; its shares go back at once,
+    because nothing that could use them is started."""
+    now = control.clock.now()
+    with control.store.write() as session:
+        attempt = session.get_one(AttemptRow, attempt_id)
+        if attempt.rescue:
+            return
+        row = session.get_one(WorkloadRow, attempt.workload_id)
+        _free_shares(session, attempt, now)
+        _close_hold(session, row, attempt, 0, now)
+        attempt.rescue, attempt.price_per_hour, attempt.gpu_milli = True, 0, 0
+        attempt.cpu_milli, attempt.memory_bytes = 500, 512 * 2**20
+        attempt.notes = [*attempt.notes, note]
+        history.tell_event(session, row, now, note)
+        session.add(attempt)
+
+
+def finish(control: Control, attempt_id: str, exit_: Exit) -> None:
+    """The engine saw it gone: shares are free, the hold is settled or refunded, the reason told."""
+    with control.store.write() as session:
+        attempt = session.get_one(AttemptRow, attempt_id)
+        if attempt.released_at is not None:
+            return
+        row = session.get_one(WorkloadRow, attempt.workload_id)
+        attempt.end_cause, attempt.exit_code = exit_.cause, exit_.exit_code
+        used = used_cost(attempt, exit_.ended_at)
+        row.memory_peak = max(row.memory_peak, exit_.memory_peak_bytes)
+        release(session, row, attempt, control.clock.now(), used=used, ended_at=exit_.ended_at)
+        _explain_end(control, session, row, attempt, exit_)
+        session.add_all([row, attempt])
+    history.hint(control.bus, row)
+    control.bus.tell(history.Hint("me", row.person_id))
+    control.wake()
+
+
+def _explain_end(
+    control: Control, session: Session, row: WorkloadRow, attempt: AttemptRow, exit_: Exit
+) -> None:
+    now = control.clock.now()
+    status, reason, text, nxt = _end_of(row, attempt, exit_)
+    end(session, row, status, reason, text, exit_.ended_at, next=nxt)
+    unwatched = reason not in {EndReason.ASKED, EndReason.CANCELLED}
+    if unwatched:
+        paid = f" It cost {format_credits(row.cost)} credits." if row.cost else ""
+        history.tell_notice(
+            session, row, now, "ended", f"{row.name}: {text}.{paid}", mail=status == Status.FAILED
+        )
+
+
+def _end_of(
+    row: WorkloadRow, attempt: AttemptRow, exit_: Exit
+) -> tuple[Status, EndReason, str, str]:
+    """Status, reason, words and next step for an end."""
+    match exit_.cause:
+        case EndCause.OUT_OF_MEMORY:
+            used = format_bytes(exit_.memory_peak_bytes or attempt.memory_bytes)
+            return (
+                Status.FAILED,
+                EndReason.OUT_OF_MEMORY,
+                f"it ran out of memory: it used {used} of {format_bytes(attempt.memory_bytes)}",
+                "relaunch it with more memory",
+            )
+        case EndCause.DEADLINE:
+            return (Status.STOPPED, EndReason.LEASE_ENDED, "its time was up", "relaunch it")
+        case _ if row.target == Target.STOPPED:
+            return (Status.STOPPED, EndReason(row.reason_code), row.reason, "")
+        case EndCause.STOPPED:
+            return (Status.STOPPED, EndReason.ASKED, "it was stopped", "")
+        case _ if attempt.ready_at is None:
+            said = exit_.message or f"it ended with code {exit_.exit_code} while starting"
+            return (
+                Status.FAILED,
+                EndReason.START_FAILED,
+                f"it did not start: {said}; nothing was charged",
+                "look at its log, then relaunch it",
+            )
+        case EndCause.LOST:
+            said = exit_.message or "it disappeared; the machine may have restarted"
+            return (Status.FAILED, EndReason.LOST, said, "relaunch it; files in your home are safe")
+        case _:
+            code = exit_.exit_code
+            if not code:
+                return (Status.STOPPED, EndReason.EXITED, "it was shut down from inside", "")
+            return (
+                Status.FAILED,
+                EndReason.EXITED,
+                f"it ended by itself with code {code}",
+                "look at its log, then relaunch it",
+            )
+
+
+def release(  # noqa: PLR0913
+    session: Session, row: WorkloadRow, attempt: AttemptRow, now: datetime, *, used: int,
+    ended_at: datetime | None = None,
+) -> None:  # fmt: skip
+    """Free the shares and end the hold: `used` micro-credits are paid, the rest goes back."""
+    _free_shares(session, attempt, now)
+    paid = min(used, attempt.held)
+    _close_hold(session, row, attempt, used, now)
+    row.cost += paid
+    attempt.ended_at, attempt.released_at = ended_at or now, now
+    session.add(attempt)
+
+
+def used_cost(attempt: AttemptRow, until: datetime) -> int:
+    """What the attempt has used by `until`: from when it could be used, never past its lease."""
+    if attempt.ready_at is None:
+        return 0
+    until = min(until, attempt.lease_ends_at)
+    return min(attempt.held, cost_of(attempt.price_per_hour, until - attempt.ready_at))
+
+
+def extend_lease(control: Control, row_id: str, by: timedelta, key: str, actor: str) -> datetime:
+    """A longer lease, held for in the ledger; the engine is told by the reconciler."""
+    now = control.clock.now()
+    with control.store.write() as session:
+        row = session.get_one(WorkloadRow, row_id)
+        attempt = session.get_one(AttemptRow, row.attempt_id)
+        more = cost_of(attempt.price_per_hour, by)
+        if more:
+            _post(session, row, attempt, ledger.hold(more), f"extend:{key}", now, "set aside", actor)
+        attempt.held += more
+        attempt.lease_ends_at += by
+        attempt.warned = 0
+        row.duration_s += int(by.total_seconds())
+        history.tell_event(session, row, now, "extended")
+        session.add_all([row, attempt])
+    history.hint(control.bus, row)
+    return attempt.lease_ends_at
+
+
+def end(  # noqa: PLR0913
+    session: Session, row: WorkloadRow, status: Status, reason: EndReason, text: str,
+    at: datetime, *, next: str = "",  # noqa: A002
+) -> None:  # fmt: skip
+    """The last move of a workload."""
+    move(row, status)
+    row.reason_code, row.reason, row.next, row.ended_at = reason, text, next, at
+    row.target, row.offered_until = Target.STOPPED, None
+    history.tell_event(session, row, at, text)
+    session.add(row)
+    session.flush()
+
+
+def move(row: WorkloadRow, status: Status) -> None:
+    """One legal move; raises Conflict for any other."""
+    require_move(Status(row.status), status)
+    row.status = status
+    row.version += 1
+
+
+def _free_shares(session: Session, attempt: AttemptRow, now: datetime) -> None:
+    shares = session.exec(
+        select(ShareRow).where(
+            ShareRow.attempt_id == attempt.id, col(ShareRow.released_at).is_(None)
+        )
+    ).all()
+    for share in shares:
+        share.released_at = now
+        session.add(share)
+        session.exec(
+            update(DeviceRow)
+            .where(col(DeviceRow.id) == share.device_id)
+            .values(held_milli=col(DeviceRow.held_milli) - share.milli)
+        )
+
+
+def _close_hold(
+    session: Session, row: WorkloadRow, attempt: AttemptRow, used: int, now: datetime
+) -> None:
+    never_ran = attempt.ready_at is None
+    postings = ledger.refund(attempt.held) if never_ran else ledger.close(attempt.held, used)
+    for posting in postings:
+        text = {"settle": "used", "release": "not used", "refund": "never ran"}[posting.kind]
+        _post(session, row, attempt, posting, posting.kind, now, text)
+    attempt.held = 0
+    session.add(attempt)
+
+
+def _post(  # noqa: PLR0913
+    session: Session, row: WorkloadRow, attempt: AttemptRow, posting: Posting, key: str,
+    at: datetime, text: str, actor: str = "system",
+) -> None:  # fmt: skip
+    cause = money.Cause(f"{attempt.id}:{key}", actor, at, text, row.id, attempt.id)
+    money.post(session, money.Owner(row.tenant_id, row.person_id), posting, cause)

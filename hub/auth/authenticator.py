@@ -1,0 +1,62 @@
+"""The Hub's Authenticator: control knows every person and decides who may sign in."""
+
+from typing import Any, ClassVar
+
+from jupyterhub.auth import Authenticator
+from jupyterhub.handlers.base import BaseHandler
+from jupyterhub.user import User
+from tornado import web
+
+from catalog.errors import NotSignedIn, PerijoveError, Unavailable
+from hub.auth import pages
+from hub.control_door import ControlDoor
+from hub.settings import Settings
+
+
+class PerijoveAuthenticator(Authenticator):
+    """Passwords of local accounts go to control; links and providers have pages of their own."""
+
+    door: ClassVar[ControlDoor]
+    settings: ClassVar[Settings]
+    providers: ClassVar[list[Any]] = []
+    """Identity providers, as the sign-in page lists them: `title` and `login_url`."""
+
+    async def authenticate(self, handler: BaseHandler, data: dict[str, str]) -> dict[str, Any]:  # noqa: ARG002
+        """A local account by name and password. The message of a refusal is for the person."""
+        body = {"login": data.get("username", ""), "password": data.get("password", "")}
+        try:
+            found = await self.door.call("POST", "/sign-in", body)
+        except Unavailable as error:
+            raise web.HTTPError(503, log_message="control is away", reason=None) from error
+        except PerijoveError as error:
+            refused = web.HTTPError(403, log_message=error.message)
+            refused.jupyterhub_message = f"{error.message}; {error.next}"  # type: ignore[attr-defined]
+            raise refused from error
+        return auth_model(found)
+
+    async def refresh_user(
+        self, user: User, handler: BaseHandler | None = None  # noqa: ARG002
+    ) -> bool | dict[str, Any]:
+        """False ends the session: control no longer lets this person in."""
+        try:
+            await self.door.call("GET", f"/persons/{user.name}", patience_s=20)
+        except NotSignedIn:
+            return False
+        except PerijoveError:
+            # Control is away: nobody is thrown out for that. The API answers 503 by itself.
+            return True
+        return True
+
+    def normalize_username(self, username: str) -> str:
+        """Names are control's; nothing is changed in them."""
+        return username
+
+    def get_handlers(self, app: Any) -> list[tuple[str, Any]]:  # noqa: ANN401
+        """Before JupyterHub's own, so that these win."""
+        return [*pages.HANDLERS, *super().get_handlers(app)]
+
+
+def auth_model(found: dict[str, Any]) -> dict[str, Any]:
+    """What control says of a person, as JupyterHub wants it. Nobody is an administrator of the Hub:
+    its admin pages would go around control."""
+    return {"name": found["hub_name"], "admin": False}

@@ -1,0 +1,176 @@
+"""Pages of the Hub that are ours: links for the first administrator and for invited people,
+signing out for good, and the way from the Hub's own pages to the portal."""
+
+from typing import Any, ClassVar
+
+from jupyterhub import orm
+from jupyterhub.apihandlers.base import APIHandler
+from jupyterhub.handlers.base import BaseHandler, UserUrlHandler
+from jupyterhub.handlers.login import LogoutHandler
+from jupyterhub.scopes import needs_scope
+from jupyterhub.utils import get_accepted_mimetype, new_token
+from tornado import web
+
+from catalog.errors import PerijoveError
+from hub.settings import PORTAL_PREFIX
+
+
+class LinkHandler(BaseHandler):
+    """A one-time link: GET only shows a form, POST uses the link up and signs in."""
+
+    purpose: ClassVar[str]
+    template: ClassVar[str]
+    fields: ClassVar[tuple[str, ...]]
+
+    async def get(self) -> None:
+        token = self.get_argument("token", "")
+        try:
+            found = await self._door.call("POST", "/links/look", self._link(token))
+        except PerijoveError as error:
+            await self._refuse(error)
+            return
+        await self._form(token, found)
+
+    async def post(self) -> None:
+        token = self.get_body_argument("token", "")
+        given = {name: self.get_body_argument(name, "", strip=False) for name in self.fields}
+        try:
+            if given["password"] != self.get_body_argument("password_again", "", strip=False):
+                await self._form(token, given, "the two passwords are not the same")
+                return
+            body = self._link(token) | given
+            found = await self._door.call("POST", "/links/use", body)
+        except PerijoveError as error:
+            if error.code in {"bad-value", "conflict"}:
+                await self._form(token, given, f"{error.message}; {error.next}")
+            else:
+                await self._refuse(error)
+            return
+        user = await self.auth_to_user({"name": found["hub_name"], "admin": False})
+        self.set_login_cookie(user)
+        self.redirect(f"{PORTAL_PREFIX}/")
+
+    async def _form(self, token: str, values: dict[str, Any], problem: str = "") -> None:
+        if problem:
+            self.set_status(400)
+        self.set_header("Referrer-Policy", "no-referrer")
+        xsrf = self.xsrf_token.decode("ascii")
+        safe = {name: value for name, value in values.items() if name != "password"}
+        page = self.render_template(
+            self.template, token=token, values=safe, problem=problem, form_xsrf=xsrf
+        )
+        self.finish(await page)
+
+    async def _refuse(self, error: PerijoveError) -> None:
+        self.set_status(503 if error.code == "unavailable" else 404)
+        self.finish(
+            await self.render_template("notice.html", heading=error.message, text=error.next)
+        )
+
+    def _link(self, token: str) -> dict[str, str]:
+        return {"purpose": self.purpose, "token": token}
+
+    @property
+    def _door(self) -> Any:  # noqa: ANN401 (set by the configuration)
+        return self.authenticator.door
+
+
+class WelcomeHandler(LinkHandler):
+    """The first administrator's link."""
+
+    purpose, template, fields = "admin", "welcome.html", ("password",)
+
+
+class InvitationHandler(LinkHandler):
+    """An invited person makes an account."""
+
+    purpose, template = "invitation", "invitation.html"
+    fields = ("login", "display_name", "email", "password")
+
+
+class EndingLogoutHandler(LogoutHandler):
+    """Signing out ends the session itself, not only this browser's copy of its cookie."""
+
+    async def handle_logout(self) -> None:
+        """Runs after the browser's cookies were cleared."""
+        user = self._jupyterhub_user
+        if user:
+            end_sessions(self.db, user.orm_user)
+
+    async def render_logout_page(self) -> None:
+        self.redirect(self.settings["login_url"], permanent=False)
+
+
+class EndSessionsHandler(APIHandler):
+    """For control: every session and token of a person ends now."""
+
+    @needs_scope("admin:users")
+    def post(self, name: str) -> None:
+        user = self.find_user(name)
+        if user is None:
+            raise web.HTTPError(404)
+        end_sessions(self.db, user.orm_user, tokens=True)
+        self.set_status(204)
+
+
+def end_sessions(db: Any, user: orm.User, *, tokens: bool = False) -> None:  # noqa: ANN401
+    """No cookie of before is accepted any more, and what came from a browser session is gone;
+    with `tokens`, every API token too."""
+    user.cookie_id = new_token()
+    for token in list(user.api_tokens):
+        if tokens or token.session_id:
+            db.delete(token)
+    db.commit()
+
+
+class ToPortalHandler(BaseHandler):
+    """The Hub's home and spawn pages: the portal has better ones."""
+
+    def get(self, *_: str) -> None:
+        self.redirect(f"{PORTAL_PREFIX}/")
+
+
+class ToWorkloadHandler(BaseHandler):
+    """The Hub's progress page of one server."""
+
+    def get(self, _user: str, server: str) -> None:
+        self.redirect(f"{PORTAL_PREFIX}/workloads/{server}")
+
+
+class NotRunningHandler(UserUrlHandler):
+    """The address of a server that does not run leads to its page in the portal."""
+
+    @web.authenticated
+    async def get(self, user_name: str, user_path: str | None) -> None:
+        server = (user_path or "/").lstrip("/").split("/", 1)[0]
+        mine = self.current_user and self.current_user.name == user_name
+        if mine and self._wants_a_page(user_path or "") and not self._is_ready(server):
+            known = server.startswith("w-")
+            self.redirect(f"{PORTAL_PREFIX}/" + (f"workloads/{server}" if known else ""))
+            return
+        await super().get(user_name, user_path)
+
+    def _wants_a_page(self, path: str) -> bool:
+        accepted = get_accepted_mimetype(
+            self.request.headers.get("Accept", ""), choices=["application/json", "text/html"]
+        )
+        return accepted == "text/html" and "api" not in path.split("/")
+
+    def _is_ready(self, server: str) -> bool:
+        user = self.current_user
+        return server in user.orm_user.orm_spawners and user.spawners[server].ready
+
+
+HANDLERS: list[tuple[str, Any]] = [
+    (r"/welcome", WelcomeHandler),
+    (r"/invitation", InvitationHandler),
+    (r"/logout", EndingLogoutHandler),
+    (r"/home", ToPortalHandler),
+    (r"/spawn", ToPortalHandler),
+    (r"/spawn/([^/]+)", ToPortalHandler),
+    (r"/spawn/([^/]+)/([^/]+)", ToPortalHandler),
+    (r"/spawn-pending/([^/]+)", ToPortalHandler),
+    (r"/spawn-pending/([^/]+)/([^/]+)", ToWorkloadHandler),
+    (r"/user/(?P<user_name>[^/]+)(?P<user_path>/.*)?", NotRunningHandler),
+    (r"/api/perijove/end-sessions/([^/]+)", EndSessionsHandler),
+]

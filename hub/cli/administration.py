@@ -1,0 +1,140 @@
+"""Commands for administrators: inventory, quotas, people, audit, the menu file."""
+
+from typing import Annotated, Literal
+
+import typer
+
+from hub.cli import views
+from hub.cli.options import Cursor, Json, Limit
+from hub.cli.output import note, show
+from hub.client import Client
+
+Login = Annotated[str, typer.Argument(metavar="LOGIN", help="A person's login.")]
+Tenant = Annotated[str, typer.Option("--tenant", help="A tenant.")]
+
+quota = typer.Typer(
+    invoke_without_command=True,
+    help="Show the limits that are set, or set one.",
+    no_args_is_help=False,
+)
+people = typer.Typer(
+    invoke_without_command=True, help="List people, let them in or out, give credits."
+)
+menu = typer.Typer(help="The menu file.", no_args_is_help=True)
+
+
+def inventory(json: Json = False) -> None:
+    """Show nodes and devices, and what is held of them."""
+    with Client() as client:
+        show(client.inventory(), views.inventory, as_json=json)
+
+
+def invite(
+    tenant: Tenant = "main",
+    role: Annotated[
+        Literal["member", "assistant", "instructor", "admin"],
+        typer.Option("--role", help="What they may do in the tenant."),
+    ] = "member",
+    email: Annotated[str, typer.Option("--email", help="Whom it is for.")] = "",
+    json: Json = False,
+) -> None:
+    """Print a one-time link with which a person makes an account. It is shown once."""
+    with Client() as client:
+        invitation = client.invite(tenant=tenant, role=role, email=email)
+    show(invitation, lambda to, made: to.line(made["url"]), as_json=json)
+
+
+def audit(limit: Limit = 100, cursor: Cursor = "", json: Json = False) -> None:
+    """Show who did what, the newest first."""
+    with Client() as client:
+        page = client.audit(cursor, limit)
+    show(page, views.audit, as_json=json)
+    if page["next"] and not json:
+        note(f"there is more: add --cursor {page['next']}")
+
+
+@menu.command("reload")
+def menu_reload(json: Json = False) -> None:
+    """Read the menu file again. With a mistake in it the old menu stays."""
+    with Client() as client:
+        answer = client.reload_menu()
+    show(answer, lambda to, _: to.line("the menu was read again"), as_json=json)
+
+
+@quota.callback()
+def quota_list(context: typer.Context, json: Json = False) -> None:
+    """Show the limits that are set, or set one."""
+    if context.invoked_subcommand:
+        return
+    with Client() as client:
+        show(client.quotas(), views.quotas, as_json=json)
+
+
+@quota.command("set")
+def quota_set(
+    dimension: Annotated[
+        Literal["gpu", "cpu", "memory", "workloads"],
+        typer.Option("--dimension", help="What is limited."),
+    ],
+    limit: Annotated[
+        str, typer.Option("--limit", help="Like 1/2, 4 or 16Gi; `none` removes the limit.")
+    ],
+    tenant: Tenant = "main",
+    person: Annotated[
+        str, typer.Option("--person", metavar="LOGIN", help="Whom it limits; else the tenant.")
+    ] = "",
+    json: Json = False,
+) -> None:
+    """Set or remove a limit of a tenant, or of one person in it."""
+    value = None if limit.strip().lower() == "none" else limit
+    with Client() as client:
+        answer = client.set_quota(dimension, value, tenant=tenant, person=person)
+    whom = person or tenant
+    show(
+        answer,
+        lambda to, _: to.line(f"{dimension} of {whom}: {value or 'no limit'}"),
+        as_json=json,
+    )
+
+
+@people.callback()
+def people_list(context: typer.Context, cursor: Cursor = "", json: Json = False) -> None:
+    """List people, let them in or out, give credits."""
+    if context.invoked_subcommand:
+        return
+    with Client() as client:
+        page = client.people(cursor)
+    show(page, views.people, as_json=json)
+    if page["next"] and not json:
+        note(f"there are more: add --cursor {page['next']}")
+
+
+@people.command("deactivate")
+def deactivate(login: Login, json: Json = False) -> None:
+    """Sign a person out everywhere, delete their tokens, stop what they run."""
+    _set_active(login, active=False, as_json=json)
+
+
+@people.command("activate")
+def activate(login: Login, json: Json = False) -> None:
+    """Let a person in again."""
+    _set_active(login, active=True, as_json=json)
+
+
+@people.command("grant")
+def grant(
+    login: Login,
+    credits: Annotated[str, typer.Argument(metavar="CREDITS", help="How many.")],  # noqa: A002 (the API's word)
+    json: Json = False,
+) -> None:
+    """Give credits to a person."""
+    with Client() as client:
+        answer = client.grant(login, credits)
+    show(answer, lambda to, _: to.line(f"{login} was given {credits} credits"), as_json=json)
+
+
+def _set_active(login: str, *, active: bool, as_json: bool) -> None:
+    with Client() as client:
+        answer = client.set_active(login, active=active)
+    text = f"{login} may sign in again" if active else f"{login} is signed out and stopped"
+    show(answer, lambda to, _: to.line(text), as_json=as_json)

@@ -1,0 +1,33 @@
+"""What is told about a workload: its events, and notices to its owner."""
+
+from datetime import datetime
+
+from sqlmodel import Session
+
+from hub.bus import Bus, Hint
+from hub.store.ids import new_id
+from hub.store.tables import EventRow, NoticeRow, WorkloadRow
+
+
+def tell_event(session: Session, workload: WorkloadRow, at: datetime, text: str) -> None:
+    """A line of the workload's history."""
+    session.add(EventRow(workload_id=workload.id, at=at, status=workload.status, text=text))
+
+
+def tell_notice(  # noqa: PLR0913
+    session: Session, workload: WorkloadRow, at: datetime, kind: str, text: str, *,
+    mail: bool = False,
+) -> None:  # fmt: skip
+    """Something the owner should know; with `mail`, by e-mail too where that is configured."""
+    session.add(
+        NoticeRow(
+            id=new_id("n"), person_id=workload.person_id, tenant_id=workload.tenant_id, kind=kind,
+            workload_id=workload.id, text=text, at=at, mail_due=mail,
+        )
+    )  # fmt: skip
+
+
+def hint(bus: Bus, workload: WorkloadRow) -> None:
+    """Tell open pages, after the transaction: this workload, and with it what is free, changed."""
+    bus.tell(Hint("workloads", workload.person_id, workload.id))
+    bus.tell(Hint("offers"))

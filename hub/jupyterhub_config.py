@@ -1,0 +1,130 @@
+"""The Hub's configuration: everything else is control's.
+
+Run by JupyterHub, which provides `c`.
+"""
+# pyright: reportUndefinedVariable=false
+# ruff: noqa: F821 (JupyterHub defines `c`)
+
+from pathlib import Path
+
+from hub.auth.authenticator import PerijoveAuthenticator
+from hub.control_door import ControlDoor
+from hub.settings import API_SCOPE, PORTAL_PREFIX, Settings
+from spawners.jupyterhub import PerijoveSpawner
+
+settings = Settings.load()
+ports = settings.ports
+door = ControlDoor(settings.socket)
+
+
+class _Port:
+    """`spawners.jupyterhub.StartPort` through control's socket."""
+
+    async def start(
+        self, person: str, server: str, args: list[str], env: dict[str, str]
+    ) -> tuple[str, str]:
+        body = {"person": person, "server": server, "args": args, "env": env}
+        found = await door.call("POST", "/servers/start", body, patience_s=60)
+        while not found.get("url"):
+            path = f"/servers/attempts/{found['attempt']}"
+            found = await door.call("GET", path, patience_s=60)
+        return found["url"], found["token"]
+
+    async def alive(self, person: str, server: str) -> bool:
+        found = await door.call("GET", f"/servers/{person}/{server or '-'}", patience_s=60)
+        return bool(found["alive"])
+
+    async def stop(self, person: str, server: str) -> None:
+        await door.call("POST", f"/servers/{person}/{server or '-'}/stop", {}, patience_s=60)
+
+
+PerijoveSpawner.port_to_control = _Port()
+PerijoveAuthenticator.door = door
+PerijoveAuthenticator.settings = settings
+HUB_HOME = settings.home / "hub"
+
+# ---- addresses ------------------------------------------------------------------------------
+c.JupyterHub.bind_url = settings.url
+c.JupyterHub.hub_bind_url = settings.internal_url("hub")
+c.JupyterHub.hub_connect_url = settings.internal_url("hub")
+c.JupyterHub.default_url = f"{PORTAL_PREFIX}/"
+c.ConfigurableHTTPProxy.should_start = False
+c.ConfigurableHTTPProxy.api_url = settings.internal_url("proxy_api")
+c.ConfigurableHTTPProxy.auth_token = settings.secret("proxy")
+c.JupyterHub.cleanup_servers = False
+c.JupyterHub.cleanup_proxy = False
+
+# ---- state ----------------------------------------------------------------------------------
+c.JupyterHub.db_url = f"sqlite:///{HUB_HOME / 'hub.sqlite'}"
+c.JupyterHub.cookie_secret = bytes.fromhex(settings.secret("cookie_secret"))
+c.JupyterHub.pid_file = ""
+c.JupyterHub.upgrade_db = True
+c.JupyterHub.template_paths = [str(Path(__file__).parent / "templates")]
+c.JupyterHub.last_activity_interval = 300
+
+# ---- sign-in --------------------------------------------------------------------------------
+c.JupyterHub.authenticator_class = PerijoveAuthenticator
+c.Authenticator.allow_all = True  # control decides; it denies whom it does not know
+c.Authenticator.allow_existing_users = False
+c.Authenticator.auth_refresh_age = 60
+c.Authenticator.refresh_pre_spawn = False
+c.Authenticator.auth_refresh_strict = True
+c.Authenticator.any_allow_config = True
+c.JupyterHub.token_expires_in_default = 7 * 86400
+c.JupyterHub.token_expires_in_max_seconds = 90 * 86400
+c.JupyterHub.oauth_token_expires_in = 12 * 3600
+c.JupyterHub.cookie_max_age_days = 1
+
+# ---- servers --------------------------------------------------------------------------------
+c.JupyterHub.spawner_class = PerijoveSpawner
+c.JupyterHub.allow_named_servers = True
+c.JupyterHub.concurrent_spawn_limit = 200  # control queues; the Hub need not
+c.JupyterHub.tornado_settings = {"slow_spawn_timeout": 0}
+c.Spawner.start_timeout = 120
+c.Spawner.http_timeout = 60
+c.Spawner.poll_interval = 30
+c.Spawner.consecutive_failure_limit = 0
+c.Spawner.ip = "127.0.0.1"
+c.Spawner.env_keep = ["LANG", "LC_ALL", "TZ"]
+
+# ---- what each may do -----------------------------------------------------------------------
+c.JupyterHub.custom_scopes = {
+    API_SCOPE: {"description": "Use Perijove's API: menu, workloads, usage"}
+}
+c.JupyterHub.load_roles = [
+    {
+        "name": "user",
+        "description": "A person: their own servers, tokens and the API. Starting is control's.",
+        "scopes": [
+            "read:users!user", "access:servers!user", "users:activity!user", "tokens!user",
+            "access:services!service=portal", API_SCOPE,
+        ],
+    },
+    {
+        "name": "control",
+        "scopes": [
+            "admin:users", "admin:servers", "tokens", "list:users", "read:users",
+            "read:servers", "delete:servers", API_SCOPE,
+        ],
+        "services": ["control"],
+    },
+    {"name": "supervisor", "scopes": ["proxy"], "services": ["supervisor"]},
+]  # fmt: skip
+c.JupyterHub.services = [
+    {
+        "name": "control",
+        "url": settings.internal_url("control"),
+        "api_token": settings.secret("hub_control"),
+        "display": False,
+    },
+    {
+        "name": "portal",
+        "url": settings.internal_url("portal"),
+        "api_token": settings.secret("hub_portal"),
+        "oauth_no_confirm": True,
+        "oauth_redirect_uri": f"{PORTAL_PREFIX}/oauth_callback",
+        "oauth_client_allowed_scopes": [API_SCOPE, "read:users!user"],
+        "display": False,
+    },
+    {"name": "supervisor", "api_token": settings.secret("hub_supervisor"), "display": False},
+]

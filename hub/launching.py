@@ -1,0 +1,232 @@
+"""From a wish to the queue: the Verdict of an offer, alternatives, launch."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlmodel import Session, select
+
+from catalog.errors import BadValue, Conflict, Refused
+from catalog.offers import Answer, Offer, Quantity
+from catalog.placement import count_that_fit
+from catalog.units import format_gpu
+from hub import history
+from hub.control_context import Control
+from hub.lifecycle import Status, Target
+from hub.policy import Actor
+from hub.store import audit, money
+from hub.store.ids import new_id
+from hub.store.tables import IdempotencyRow, PersonRow, WorkloadRow
+from hub.world import Limits, read_world
+from quotas.admission import Waiting, World, check
+from quotas.ledger import AccountKind
+from quotas.verdict import Denied, Fits, Verdict
+
+MAX_ALTERNATIVES = 3
+MAX_QUEUED_EACH = 50
+"""Of one person, so that nobody fills the queue by accident."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What decides about an actor's asks, read once."""
+
+    actor: Actor
+    limits: Limits
+    world: World
+    balance: int
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A Verdict with what it is about, and what would start now instead."""
+
+    answer: Answer
+    verdict: Verdict
+    alternatives: tuple[Answer, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A launch as it was asked for."""
+
+    offer_id: str
+    answers: Mapping[str, Any]
+    name: str = ""
+    notify: bool = False
+    idempotency_key: str = ""
+
+
+def standing_of(control: Control, session: Session, actor: Actor) -> Standing:
+    """Read everything a Verdict for `actor` depends on."""
+    limits = Limits(session)
+    owner = money.Owner(actor.tenant_id, actor.person_id)
+    return Standing(
+        actor, limits, read_world(control, session, limits),
+        money.balance(session, owner, AccountKind.WALLET),
+    )  # fmt: skip
+
+
+def judge(control: Control, standing: Standing, answer: Answer) -> Verdict:
+    """The Verdict of one decided offer, as if it were asked for now."""
+    now, ask = control.clock.now(), answer.ask
+    waiting = Waiting(
+        "~new", ask, standing.limits.scopes(standing.actor.tenant_id, standing.actor.person_id), now
+    )
+    return check(waiting, answer.cost, standing.balance, standing.world, control.placer, now)
+
+
+def judge_with_alternatives(control: Control, standing: Standing, answer: Answer) -> Judged:
+    """The Verdict, and when it is not Fits, what would start now: each judged by the same rule."""
+    verdict = judge(control, standing, answer)
+    if isinstance(verdict, Fits):
+        return Judged(answer, verdict)
+    found: list[Answer] = []
+    for other in _similar(control, standing.actor, answer):
+        if isinstance(judge(control, standing, other), Fits):
+            found.append(other)
+        if len(found) == MAX_ALTERNATIVES:
+            break
+    return Judged(answer, verdict, tuple(found))
+
+
+def free_copies(control: Control, standing: Standing, answer: Answer) -> tuple[int, int]:
+    """How many of it would start now for the site as a whole, of how many if nothing ran."""
+    capacity = control.capacity
+    total = count_that_fit(answer.ask, capacity, control.placer)
+    for claim in standing.world.running:
+        capacity = capacity.take(claim.placement)
+    return count_that_fit(answer.ask, capacity, control.placer), total
+
+
+def launch(control: Control, actor: Actor, wish: Wish) -> WorkloadRow:
+    """Put the wish in the queue, once for each idempotency key. Raises Refused with the Verdict's
+    words when it is Denied; what Waits is queued and what Fits starts at the next beat."""
+    offer = control.menu.get().get(wish.offer_id, actor.tenants)
+    answer = offer.answer(wish.answers)
+    fingerprint = _fingerprint(wish)
+    with control.store.write() as session:
+        if earlier := _earlier(session, actor, wish, fingerprint):
+            return earlier
+        standing = standing_of(control, session, actor)
+        judged = judge_with_alternatives(control, standing, answer)
+        if isinstance(judged.verdict, Denied):
+            raise LaunchRefused(judged, judged.verdict)
+        mine = sum(f"person:{actor.person_id}" == w.scopes[0].id for w in standing.world.queue)
+        if mine >= MAX_QUEUED_EACH:
+            raise Conflict(
+                f"{mine} of your workloads wait already", next="stop some with `perijove stop`"
+            )
+        row = _new_workload(control, session, actor, answer, wish)
+        if wish.idempotency_key:
+            session.add(
+                IdempotencyRow(
+                    person_id=actor.person_id, key=wish.idempotency_key, fingerprint=fingerprint,
+                    workload_id=row.id, at=row.created_at,
+                )
+            )  # fmt: skip
+    history.hint(control.bus, row)
+    control.wake()
+    return row
+
+
+class LaunchRefused(Refused):
+    """A launch that was Denied; carries the judgement, so that the answer can show it whole."""
+
+    def __init__(self, judged: Judged, verdict: Denied) -> None:
+        super().__init__(verdict.reason, next=verdict.next)
+        self.judged = judged
+
+
+def _new_workload(
+    control: Control, session: Session, actor: Actor, answer: Answer, wish: Wish
+) -> WorkloadRow:
+    now, offer, ask = control.clock.now(), answer.offer, answer.ask
+    session.get_one(PersonRow, actor.person_id)
+    row = WorkloadRow(
+        id=new_id("w"), tenant_id=actor.tenant_id, person_id=actor.person_id,
+        created_by=actor.person_id, kind=offer.spec.kind, name=wish.name or offer.spec.title,
+        offer_id=offer.id, offer_title=offer.spec.title, answers=dict(answer.set),
+        cpu_milli=ask.cpu_milli, memory_bytes=ask.memory_bytes, gpu_milli=ask.gpu_milli,
+        models=list(ask.models), priority=ask.priority, preemptible=ask.preemptible,
+        duration_s=int(ask.duration.total_seconds()), price_per_hour=answer.price_per_hour,
+        status=Status.QUEUED, target=Target.RUNNING, notify=wish.notify, created_at=now,
+        queued_at=now,
+    )  # fmt: skip
+    session.add(row)
+    session.flush()
+    history.tell_event(session, row, now, "asked for")
+    audit.record(
+        session, now, actor.person_id, "launch", row.id, row.tenant_id, {"offer": offer.id}
+    )
+    return row
+
+
+def _earlier(
+    session: Session, actor: Actor, wish: Wish, fingerprint: str
+) -> WorkloadRow | None:
+    if not wish.idempotency_key:
+        return None
+    row = session.get(IdempotencyRow, (actor.person_id, wish.idempotency_key))
+    if row is None:
+        return None
+    if row.fingerprint != fingerprint:
+        raise Conflict(
+            "this idempotency key was used for another request", next="use a new key for each"
+        )
+    return session.exec(select(WorkloadRow).where(WorkloadRow.id == row.workload_id)).one()
+
+
+def _fingerprint(wish: Wish) -> str:
+    facts = [wish.offer_id, dict(wish.answers), wish.name, wish.notify]
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _similar(control: Control, actor: Actor, answer: Answer) -> list[Answer]:
+    """Other asks worth a look, the most alike first: shorter time, then smaller and larger shares."""
+    candidates: list[Answer] = []
+    if shorter := _shorter(answer):
+        candidates.append(shorter)
+    others = [
+        other.answer({})
+        for other in control.menu.get().seen_by(actor.tenants)
+        if other.id != answer.offer.id and other.spec.kind == answer.offer.spec.kind
+    ]
+    wanted = answer.ask.gpu_milli
+    others.sort(key=lambda o: (o.ask.gpu_milli > wanted, abs(o.ask.gpu_milli - wanted)))
+    return [*candidates, *others]
+
+
+def _shorter(answer: Answer) -> Answer | None:
+    """The same for the shortest time that the offer allows."""
+    field = answer.offer.fields[Quantity.DURATION]
+    if field.mode != "adjustable" or field.least >= int(answer.ask.duration.total_seconds()):
+        return None
+    return answer.offer.answer({**answer.set, "duration": field.quantity.show(field.least)})
+
+
+def describe(answer: Answer) -> str:
+    """``"1/8 GPU notebook, 2h"``: an alternative in words."""
+    gpu = f" ({format_gpu(answer.ask.gpu_milli)})" if answer.ask.gpu_milli else ""
+    changed = ", ".join(f"{name} {value}" for name, value in answer.set.items())
+    title = answer.offer.spec.title
+    shown = title if "GPU" in title else f"{title}{gpu}"
+    return f"{shown}, {changed}" if changed else shown
+
+
+def larger(control: Control, row: WorkloadRow) -> dict[str, Any] | None:
+    """The answers of a relaunch with more memory, after it was not enough; None if there is none."""
+    offer: Offer | None = control.menu.get().offers.get(row.offer_id)
+    if offer is None:
+        return None
+    field = offer.fields[Quantity.MEMORY]
+    wanted = min(row.memory_bytes * 2, field.most)
+    if field.mode != "adjustable" or wanted <= row.memory_bytes:
+        return None
+    try:
+        return dict(offer.answer({**row.answers, "memory": field.quantity.show(wanted)}).set)
+    except BadValue:
+        return None
+

@@ -1,0 +1,74 @@
+"""Time passing: turns that were missed, leases that end, warnings 15 and 5 minutes before."""
+
+from datetime import datetime, timedelta
+
+from sqlmodel import Session, col, select
+
+from catalog.units import format_duration
+from hub import attempts, history
+from hub.bus import Hint
+from hub.control_context import Control
+from hub.lifecycle import EndReason, Status, Target
+from hub.store.tables import AttemptRow, WorkloadRow
+
+WARN_BEFORE = (timedelta(minutes=15), timedelta(minutes=5))
+LATE = timedelta(seconds=5)
+"""The shim ends an attempt at its deadline by itself; control asks too when that did not show."""
+
+
+def keep(control: Control) -> None:
+    """One look at the clock; safe to repeat at any time."""
+    now = control.clock.now()
+    with control.store.read() as session:
+        missed = session.exec(
+            select(WorkloadRow.id).where(
+                WorkloadRow.status == Status.OFFERED, col(WorkloadRow.offered_until) <= now
+            )
+        ).all()
+        ended = session.exec(_leased().where(col(AttemptRow.lease_ends_at) <= now - LATE)).all()
+        ending = session.exec(
+            _leased().where(
+                col(AttemptRow.lease_ends_at) > now,
+                col(AttemptRow.lease_ends_at) <= now + WARN_BEFORE[0],
+                AttemptRow.warned < len(WARN_BEFORE),
+                WorkloadRow.status == Status.RUNNING,
+            )
+        ).all()
+    for workload_id in missed:
+        said = "your turn was held for ten minutes and has gone to the next"
+        attempts.begin_stopping(control, workload_id, EndReason.TURN_MISSED, said)
+    for _, row in ended:
+        attempts.begin_stopping(control, row.id, EndReason.LEASE_ENDED, "its time was up")
+    for attempt, row in ending:
+        _warn(control, attempt, row, now)
+
+
+def _leased():  # noqa: ANN202 (SQLModel's Select)
+    return (
+        select(AttemptRow, WorkloadRow)
+        .where(AttemptRow.workload_id == WorkloadRow.id)
+        .where(col(AttemptRow.released_at).is_(None))
+        .where(WorkloadRow.target == Target.RUNNING, WorkloadRow.status != Status.OFFERED)
+    )
+
+
+def _warn(control: Control, attempt: AttemptRow, row: WorkloadRow, now: datetime) -> None:
+    left = attempt.lease_ends_at - now
+    # A lease that was short from the beginning is not announced as if it were news.
+    whole = attempt.lease_ends_at - attempt.created_at
+    due = sum(left <= before for before in WARN_BEFORE if before < whole)
+    if due <= attempt.warned:
+        return
+    with control.store.write() as session:
+        _note(session, attempt.id, row, due, now, left)
+    control.bus.tell(Hint("notices", row.person_id, row.id))
+
+
+def _note(  # noqa: PLR0913
+    session: Session, attempt_id: str, row: WorkloadRow, due: int, now: datetime, left: timedelta
+) -> None:
+    attempt = session.get_one(AttemptRow, attempt_id)
+    attempt.warned = due
+    session.add(attempt)
+    text = f"{row.name} ends in {format_duration(left)}. Extend it, or save your work."
+    history.tell_notice(session, row, now, "ending", text, mail=True)

@@ -1,0 +1,421 @@
+"""Persons: sign-in, one-time links, invitations, activation."""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+from sqlalchemy import func
+from sqlmodel import Session, col, select
+
+from catalog.errors import BadValue, Busy, Conflict, Forbidden, NotFound, NotSignedIn
+from catalog.units import parse_credits
+from hub.control_context import Control
+from hub.policy import PLATFORM_ADMIN_ROLE, ROOT_TENANT, Actor
+from hub.store import audit, money
+from hub.store.ids import hash_secret, new_id, new_secret
+from hub.store.tables import (
+    IdentityRow,
+    LinkRow,
+    MembershipRow,
+    PasswordRow,
+    PersonRow,
+    QuotaRow,
+    TenantRow,
+)
+from quotas import ledger
+from quotas.limits import Dimension
+
+ADMIN_LOGIN = "admin"
+LINK_LIFE = timedelta(hours=24)
+INVITATION_LIFE = timedelta(days=7)
+EACH_PERSON = "*"
+_LOGIN = re.compile(r"[a-z][a-z0-9._-]{1,31}")
+_MIN_PASSWORD = 10
+_MAX_PASSWORD = 256
+_TRIES, _TRY_WINDOW = 8, timedelta(minutes=5)
+
+DEFAULT_QUOTA = {
+    Dimension.GPU: 2000,
+    Dimension.CPU: 16_000,
+    Dimension.MEMORY: 64 * 2**30,
+    Dimension.WORKLOADS: 20,
+}
+"""Of each person, until somebody changes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewPerson:
+    """What is asked of somebody who creates an account."""
+
+    login: str
+    password: str
+    display_name: str = ""
+    email: str = ""
+
+
+class SignIns:
+    """Passwords and how often they were tried."""
+
+    def __init__(self) -> None:
+        self._hasher = PasswordHasher()
+        self._failures: dict[str, list[datetime]] = {}
+        # Verified when the login does not exist, so that the answer takes as long.
+        self._decoy = self._hasher.hash(new_secret())
+
+    def hash(self, password: str) -> str:
+        """Raises BadValue for a password that is too short or too long."""
+        if not _MIN_PASSWORD <= len(password) <= _MAX_PASSWORD:
+            raise BadValue(
+                f"a password has {_MIN_PASSWORD} to {_MAX_PASSWORD} characters",
+                next="choose a longer one" if len(password) < _MIN_PASSWORD else "shorten it",
+            )
+        return self._hasher.hash(password)
+
+    def verify(self, stored: str | None, password: str) -> bool:
+        """Constant work whether or not there is an account."""
+        try:
+            return self._hasher.verify(stored or self._decoy, password[:_MAX_PASSWORD]) and bool(
+                stored
+            )
+        except (VerificationError, InvalidHashError):
+            return False
+
+    def slow_down(self, login: str, now: datetime) -> None:
+        """Raise Busy after too many failures for this login."""
+        recent = [at for at in self._failures.get(login, []) if now - at < _TRY_WINDOW]
+        self._failures[login] = recent
+        if len(recent) >= _TRIES:
+            raise Busy(
+                "too many wrong passwords for this account", next="wait five minutes, then try again"
+            )
+
+    def failed(self, login: str, now: datetime) -> None:
+        if len(self._failures) > 10_000:  # a bound on memory under attack
+            self._failures.clear()
+        self._failures.setdefault(login, []).append(now)
+
+    def succeeded(self, login: str) -> None:
+        self._failures.pop(login, None)
+
+
+def prepare_site(control: Control) -> None:
+    """The root tenant, its quotas and the first administrator's account; safe to repeat."""
+    now = control.clock.now()
+    with control.store.write() as session:
+        if session.get(TenantRow, ROOT_TENANT) is None:
+            session.add(TenantRow(id=ROOT_TENANT, name="Main", created_at=now))
+            session.flush()
+            for dimension, limit in DEFAULT_QUOTA.items():
+                session.add(
+                    QuotaRow(
+                        tenant_id=ROOT_TENANT, person_id=EACH_PERSON, dimension=dimension,
+                        limit=limit,
+                    )
+                )  # fmt: skip
+            session.flush()
+        if _by_login(session, ADMIN_LOGIN) is None:
+            add_person(
+                control, session, ADMIN_LOGIN, ADMIN_LOGIN, "Administrator", "",
+                ROOT_TENANT, PLATFORM_ADMIN_ROLE, actor="system",
+            )  # fmt: skip
+
+
+def add_person(  # noqa: PLR0913 (a row's worth of facts, used by three doors below)
+    control: Control, session: Session, login: str, hub_name: str, display_name: str, email: str,
+    tenant_id: str, role: str, *, actor: str,
+) -> PersonRow:  # fmt: skip
+    """A new person with a membership and starter credits. Raises Conflict if the login is taken,
+    Forbidden where a second person could read the first one's files."""
+    now = control.clock.now()
+    if _by_login(session, login) is not None:
+        raise Conflict(f"the name {login!r} is taken", next="choose another")
+    _second_person(control, session)
+    uid = _next_uid(control, session) if control.settings.is_root else None
+    person = PersonRow(
+        id=new_id("p"), login=login, hub_name=hub_name, display_name=display_name or login,
+        email=email, uid=uid, tenant_id=tenant_id, created_at=now,
+    )  # fmt: skip
+    session.add(person)
+    session.flush()
+    session.add(MembershipRow(person_id=person.id, tenant_id=tenant_id, role=role))
+    session.flush()
+    amount = parse_credits(control.settings.starter_credits)
+    if amount > 0:
+        money.post(
+            session, money.Owner(tenant_id, person.id), ledger.grant(amount),
+            money.Cause(f"starter:{person.id}", actor, now, "starter credits"),
+        )  # fmt: skip
+    audit.record(session, now, actor, "person-added", person.id, tenant_id, {"role": role})
+    return person
+
+
+def _second_person(control: Control, session: Session) -> None:
+    if control.settings.is_root or control.settings.trust_everyone:
+        return
+    if session.exec(select(func.count()).select_from(PersonRow)).one() >= 1:
+        raise Forbidden(
+            "this site runs without root, so people's files cannot be kept apart:"
+            " it serves one person",
+            next="start it as root, or with PERIJOVE_TRUST_EVERYONE=true if all trust each other",
+        )
+
+
+def _next_uid(control: Control, session: Session) -> int:
+    highest = session.exec(select(func.max(PersonRow.uid))).one()
+    return max((highest or 0) + 1, control.settings.first_uid)
+
+
+def sign_in(control: Control, sign_ins: SignIns, login: str, password: str) -> PersonRow:
+    """A local account by password. Raises NotSignedIn or Busy, in words that tell nothing."""
+    now, login = control.clock.now(), login.strip().lower()
+    sign_ins.slow_down(login, now)
+    with control.store.read() as session:
+        person = _by_login(session, login)
+        row = session.get(PasswordRow, person.id) if person else None
+    right = sign_ins.verify(row.hash if row else None, password)
+    if not right or person is None or not person.active:
+        sign_ins.failed(login, now)
+        with control.store.write() as session:
+            audit.record(session, now, login[:60], "sign-in-refused", "password", ROOT_TENANT)
+        raise NotSignedIn("the name or the password is wrong", next="try again")
+    sign_ins.succeeded(login)
+    _note_sign_in(control, person, "password")
+    return person
+
+
+def sign_in_identity(
+    control: Control, issuer: str, subject: str, display_name: str, email: str, session_id: str = ""
+) -> PersonRow:
+    """The person behind an identity that a provider proved; created on first sight.
+
+    The Hub's name for them is minted: nothing that a provider says can collide with another's.
+    """
+    now = control.clock.now()
+    with control.store.write() as session:
+        found = session.exec(
+            select(IdentityRow).where(IdentityRow.issuer == issuer, IdentityRow.subject == subject)
+        ).first()
+        if found is None:
+            hub_name = new_id("u")
+            person = add_person(
+                control, session, hub_name, hub_name, display_name[:80], email[:200],
+                ROOT_TENANT, "member", actor=issuer,
+            )  # fmt: skip
+            found = IdentityRow(
+                id=new_id("i"), person_id=person.id, issuer=issuer, subject=subject, created_at=now
+            )
+        person = session.get_one(PersonRow, found.person_id)
+        if not person.active:
+            raise NotSignedIn("this account is closed", next="ask an administrator")
+        person.display_name = display_name[:80] or person.display_name
+        person.email = email[:200]
+        found.session_id = session_id[:200]
+        session.add_all([person, found])
+    _note_sign_in(control, person, issuer)
+    return person
+
+
+def persons_of_identity(
+    control: Control, issuer: str, subject: str, session_id: str
+) -> list[PersonRow]:
+    """Who a back-channel logout is about: by subject, or else by the provider's session."""
+    with control.store.read() as session:
+        query = select(PersonRow).join(IdentityRow).where(IdentityRow.issuer == issuer)
+        if subject:
+            query = query.where(IdentityRow.subject == subject)
+        else:
+            query = query.where(IdentityRow.session_id == session_id, IdentityRow.session_id != "")
+        return list(session.exec(query))
+
+
+def _note_sign_in(control: Control, person: PersonRow, how: str) -> None:
+    with control.store.write() as session:
+        audit.record(
+            session, control.clock.now(), person.id, "sign-in", how, person.tenant_id
+        )
+
+
+def admin_link(control: Control, *, if_needed: bool = False) -> tuple[str, datetime] | None:
+    """A fresh one-time link for the first administrator; older ones die. With `if_needed`: None
+    when somebody has set the administrator's password or used a link already."""
+    now = control.clock.now()
+    with control.store.write() as session:
+        admin = _by_login(session, ADMIN_LOGIN)
+        used = session.exec(
+            select(LinkRow).where(LinkRow.purpose == "admin", col(LinkRow.used_at).is_not(None))
+        ).first()
+        if if_needed and (used or (admin and session.get(PasswordRow, admin.id))):
+            return None
+        for old in session.exec(
+            select(LinkRow).where(LinkRow.purpose == "admin", col(LinkRow.used_at).is_(None))
+        ):
+            session.delete(old)
+        link, secret = _new_link(
+            control, "admin", ROOT_TENANT, PLATFORM_ADMIN_ROLE, "", "system", now + LINK_LIFE
+        )
+        session.add(link)
+        audit.record(session, now, "system", "admin-link", link.id, ROOT_TENANT)
+    return f"{control.settings.url}/hub/welcome?token={secret}", link.expires_at
+
+
+def invite(
+    control: Control, actor: Actor, tenant_id: str, role: str, email: str
+) -> tuple[str, datetime]:
+    """A link that creates one account in a tenant."""
+    now = control.clock.now()
+    with control.store.write() as session:
+        if session.get(TenantRow, tenant_id) is None:
+            raise NotFound(f"there is no tenant {tenant_id!r}", next="see `perijove quota`")
+        _second_person(control, session)
+        link, secret = _new_link(
+            control, "invitation", tenant_id, role, email, actor.person_id, now + INVITATION_LIFE
+        )
+        session.add(link)
+        audit.record(
+            session, now, actor.person_id, "invite", link.id, tenant_id, {"role": role}
+        )
+    return f"{control.settings.url}/hub/invitation?token={secret}", link.expires_at
+
+
+def _new_link(  # noqa: PLR0913
+    control: Control, purpose: str, tenant_id: str, role: str, email: str, created_by: str,
+    expires_at: datetime,
+) -> tuple[LinkRow, str]:  # fmt: skip
+    secret = new_secret()
+    link = LinkRow(
+        id=new_id("l"), purpose=purpose, secret_hash=hash_secret(secret, control.pepper),
+        tenant_id=tenant_id, role=role, email=email, created_by=created_by,
+        created_at=control.clock.now(), expires_at=expires_at,
+    )  # fmt: skip
+    return link, secret
+
+
+def look_at_link(control: Control, purpose: str, secret: str) -> LinkRow:
+    """A link that could be used now; using nothing up. Raises NotFound in words."""
+    with control.store.read() as session:
+        return _valid_link(control, session, purpose, secret)
+
+
+def use_admin_link(
+    control: Control, sign_ins: SignIns, secret: str, password: str
+) -> PersonRow:
+    """Consume the link: signs in the first administrator, and sets the password if one is given."""
+    now = control.clock.now()
+    hashed = sign_ins.hash(password) if password else None
+    with control.store.write() as session:
+        link = _valid_link(control, session, "admin", secret)
+        link.used_at = now
+        session.add(link)
+        person = _by_login(session, ADMIN_LOGIN)
+        if person is None:
+            raise NotFound("there is no first administrator", next="run `perijove doctor`")
+        if hashed:
+            session.merge(PasswordRow(person_id=person.id, hash=hashed, changed_at=now))
+        audit.record(session, now, person.id, "sign-in", "admin-link", ROOT_TENANT)
+    return person
+
+
+def use_invitation(
+    control: Control, sign_ins: SignIns, secret: str, new: NewPerson
+) -> PersonRow:
+    """Consume the link: creates a local account in its tenant."""
+    login = new.login.strip().lower()
+    if not _LOGIN.fullmatch(login):
+        raise BadValue(
+            "a name has 2 to 32 lower-case letters, digits, dots or dashes, a letter first",
+            next="choose another name",
+        )
+    hashed, now = sign_ins.hash(new.password), control.clock.now()
+    with control.store.write() as session:
+        link = _valid_link(control, session, "invitation", secret)
+        link.used_at = now
+        session.add(link)
+        person = add_person(
+            control, session, login, login, new.display_name.strip()[:80],
+            (new.email or link.email)[:200], link.tenant_id, link.role, actor=link.created_by,
+        )  # fmt: skip
+        session.add(PasswordRow(person_id=person.id, hash=hashed, changed_at=now))
+    return person
+
+
+def _valid_link(control: Control, session: Session, purpose: str, secret: str) -> LinkRow:
+    link = session.exec(
+        select(LinkRow).where(
+            LinkRow.purpose == purpose,
+            LinkRow.secret_hash == hash_secret(secret, control.pepper),
+        )
+    ).first()
+    again = (
+        "run `perijove admin-link` on the machine for a new one"
+        if purpose == "admin"
+        else "ask whoever invited you for a new one"
+    )
+    if link is None:
+        raise NotFound("this link is not known", next=again)
+    if link.used_at is not None:
+        raise NotFound("this link was used already", next=again)
+    if link.expires_at <= control.clock.now():
+        raise NotFound("this link has expired", next=again)
+    return link
+
+
+def actor_of(control: Control, hub_name: str) -> Actor:
+    """The person behind a Hub name. Raises NotSignedIn when unknown or closed."""
+    with control.store.read() as session:
+        person = session.exec(select(PersonRow).where(PersonRow.hub_name == hub_name)).first()
+        if person is None or not person.active:
+            raise NotSignedIn("this account is closed", next="ask an administrator")
+        return actor_from(session, person)
+
+
+def actor_from(session: Session, person: PersonRow) -> Actor:
+    roles = session.exec(select(MembershipRow).where(MembershipRow.person_id == person.id)).all()
+    return Actor(
+        person.id, person.login, person.hub_name, person.tenant_id,
+        {row.tenant_id: row.role for row in roles},
+    )  # fmt: skip
+
+
+def by_login(control: Control, login: str) -> PersonRow:
+    """Raises NotFound."""
+    with control.store.read() as session:
+        person = _by_login(session, login)
+    if person is None:
+        raise NotFound(f"there is nobody called {login!r}", next="see `perijove people`")
+    return person
+
+
+def set_active(control: Control, actor: Actor, person: PersonRow, *, active: bool) -> None:
+    """Close or reopen an account. Closing is completed by the caller: sessions, tokens, servers."""
+    if person.id == actor.person_id and not active:
+        raise Conflict("you cannot close your own account", next="ask another administrator")
+    with control.store.write() as session:
+        row = session.get_one(PersonRow, person.id)
+        row.active = active
+        session.add(row)
+        audit.record(
+            session, control.clock.now(), actor.person_id,
+            "person-activated" if active else "person-deactivated", person.id, person.tenant_id,
+        )  # fmt: skip
+
+
+def grant_credits(control: Control, actor: Actor, person: PersonRow, amount: int, key: str) -> None:
+    """More credits for a person. Raises BadValue unless positive."""
+    if amount <= 0:
+        raise BadValue("a grant is more than zero", next="write it like 25 or 0.5")
+    now = control.clock.now()
+    with control.store.write() as session:
+        money.post(
+            session, money.Owner(person.tenant_id, person.id), ledger.grant(amount),
+            money.Cause(f"grant:{person.id}:{key}", actor.person_id, now, "granted"),
+        )  # fmt: skip
+        audit.record(
+            session, now, actor.person_id, "grant-credits", person.id, person.tenant_id,
+            {"micro": amount},
+        )  # fmt: skip
+
+
+def _by_login(session: Session, login: str) -> PersonRow | None:
+    return session.exec(select(PersonRow).where(PersonRow.login == login)).first()

@@ -1,0 +1,150 @@
+"""Who may do what: one table of action × role × relation, checked beside the effect.
+
+Code names the act (`require(actor, Action.STOP, workload_owner)`); only this table judges. A person
+who may not even see a thing is told that it does not exist.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from catalog.errors import Forbidden, NotFound
+
+
+class Action(StrEnum):
+    """Every act that a route of the API performs."""
+
+    SIGN_IN = "sign-in"
+    READ_SELF = "read-self"
+    READ_MENU = "read-menu"
+    CHECK = "check"
+    LAUNCH = "launch"
+    READ_WORKLOAD = "read-workload"
+    STOP = "stop"
+    EXTEND = "extend"
+    READ_LOGS = "read-logs"
+    READ_USAGE = "read-usage"
+    READ_INVENTORY = "read-inventory"
+    READ_PEOPLE = "read-people"
+    MANAGE_PEOPLE = "manage-people"
+    INVITE = "invite"
+    READ_QUOTA = "read-quota"
+    SET_QUOTA = "set-quota"
+    GRANT_CREDITS = "grant-credits"
+    READ_TENANTS = "read-tenants"
+    READ_AUDIT = "read-audit"
+    RELOAD_MENU = "reload-menu"
+
+
+class Relation(StrEnum):
+    """What the actor is to the object."""
+
+    SELF = "self"
+    """It is theirs, or it is nobody's in particular (the menu)."""
+    TENANT_MEMBER = "tenant-member"
+    TENANT_STAFF = "tenant-staff"
+    """assistant or instructor of the object's tenant, or of one above it"""
+    TENANT_ADMIN = "tenant-admin"
+    PLATFORM_ADMIN = "platform-admin"
+
+
+_OWN = frozenset({Relation.SELF})
+_STAFF = frozenset({Relation.SELF, Relation.TENANT_STAFF, Relation.TENANT_ADMIN})
+_ADMIN = frozenset({Relation.TENANT_ADMIN})
+_PLATFORM: frozenset[Relation] = frozenset()
+
+TABLE: Mapping[Action, frozenset[Relation]] = {
+    Action.SIGN_IN: _OWN,
+    Action.READ_SELF: _OWN,
+    Action.READ_MENU: _OWN,
+    Action.CHECK: _OWN,
+    Action.LAUNCH: _OWN,
+    Action.READ_WORKLOAD: _STAFF,
+    Action.STOP: _STAFF,
+    Action.EXTEND: _STAFF,
+    Action.READ_LOGS: frozenset({Relation.SELF, Relation.TENANT_ADMIN}),
+    Action.READ_USAGE: _OWN,
+    Action.READ_INVENTORY: _OWN,
+    Action.READ_PEOPLE: _ADMIN,
+    Action.MANAGE_PEOPLE: _ADMIN,
+    Action.INVITE: _ADMIN,
+    Action.READ_QUOTA: _ADMIN,
+    Action.SET_QUOTA: _PLATFORM,
+    Action.GRANT_CREDITS: _PLATFORM,
+    Action.READ_TENANTS: _ADMIN,
+    Action.READ_AUDIT: _PLATFORM,
+    Action.RELOAD_MENU: _PLATFORM,
+}
+"""Relations that may; a platform administrator may do everything in it."""
+
+_STAFF_ROLES = frozenset({"assistant", "instructor"})
+ROOT_TENANT = "main"
+PLATFORM_ADMIN_ROLE = "platform-admin"
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """The person on whose behalf something is done. `roles` is by tenant id."""
+
+    person_id: str
+    login: str
+    hub_name: str
+    tenant_id: str
+    roles: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def platform_admin(self) -> bool:
+        return self.roles.get(ROOT_TENANT) == PLATFORM_ADMIN_ROLE
+
+    @property
+    def tenants(self) -> frozenset[str]:
+        return frozenset(self.roles)
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """What is acted on: whose it is, and the path of tenants from its own up to the root."""
+
+    person_id: str | None
+    tenant_path: tuple[str, ...]
+    name: str
+
+
+def relations(actor: Actor, target: Object) -> frozenset[Relation]:
+    """What `actor` is to `target`."""
+    found: set[Relation] = set()
+    if actor.platform_admin:
+        found.add(Relation.PLATFORM_ADMIN)
+    if target.person_id is None or target.person_id == actor.person_id:
+        found.add(Relation.SELF)
+    for tenant in target.tenant_path:
+        role = actor.roles.get(tenant)
+        if role in _STAFF_ROLES:
+            found.add(Relation.TENANT_STAFF)
+        elif role == "admin":
+            found.add(Relation.TENANT_ADMIN)
+        elif role == "member":
+            found.add(Relation.TENANT_MEMBER)
+    return frozenset(found)
+
+
+def allowed(actor: Actor, action: Action, target: Object) -> bool:
+    """Whether the table lets `actor` do `action` to `target`."""
+    found = relations(actor, target)
+    return Relation.PLATFORM_ADMIN in found or bool(found & TABLE[action])
+
+
+def require(actor: Actor, action: Action, target: Object) -> None:
+    """Raise unless allowed: Forbidden to those who may see it, NotFound to all others."""
+    if allowed(actor, action, target):
+        return
+    if target.person_id is not None and not allowed(actor, Action.READ_WORKLOAD, target):
+        raise NotFound(f"there is no {target.name}", next="check the name; see `perijove ps`")
+    raise Forbidden(
+        f"your role does not allow {action.value.replace('-', ' ')}",
+        next="ask an administrator of your tenant",
+    )
+
+
+ANYBODY = Object(None, (), "menu")
+"""For acts whose object is nobody's in particular."""

@@ -1,0 +1,242 @@
+"""Makes fact follow wish: grants, starts, watches, stops, settles. Only it moves `status`.
+
+One beat looks at everything; a wake-up makes it come at once. What needs the network or the engine
+runs in one task for each attempt, outside of any transaction, and applies its result in a short
+one. Everything is safe to repeat, so a killed control goes on where it was.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Coroutine
+from datetime import timedelta
+from typing import Any
+
+from sqlmodel import col, select
+
+from catalog.errors import Unavailable
+from catalog.units import format_duration
+from hub import attempts, leases, starting
+from hub.attempts import Step
+from hub.control_context import Control
+from hub.hub_api import HubApi, StartRefused
+from hub.lifecycle import Status, Target
+from hub.store.tables import AttemptRow, PersonRow, WorkloadRow
+from spawners.engine import EndCause, Exit, Observation, Phase
+
+log = logging.getLogger("perijove.reconciler")
+
+BEAT_S = 1.0
+INVENTORY_EVERY = timedelta(seconds=10)
+REJOIN_EVERY = timedelta(seconds=10)
+STOP_GRACE_S = 5.0
+START_WITHIN = timedelta(minutes=5)
+
+
+class Reconciler:
+    """Run `run()` in control's event loop; `wake()` from any thread."""
+
+    def __init__(self, control: Control, hub: HubApi) -> None:
+        self._control = control
+        self._hub = hub
+        self._wake = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._nodes_at = control.clock.now()
+        self._rejoined_at = control.clock.now()
+        self.beat_at = control.clock.now()
+        control.wake = self.wake
+
+    def wake(self) -> None:
+        self._loop.call_soon_threadsafe(self._wake.set)
+
+    async def run(self) -> None:
+        """Until cancelled. A beat that fails is logged and the next one tries again."""
+        await self._thread(self._adopt)
+        while True:
+            try:
+                await self.beat()
+            except Exception:  # the loop must outlive any single fault
+                log.exception("beat-failed")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), BEAT_S)
+            self._wake.clear()
+
+    async def beat(self) -> None:
+        """One look at everything."""
+        control = self._control
+        if control.clock.now() - self._nodes_at > INVENTORY_EVERY:
+            await self._thread(self._read_inventory)
+        await self._thread(leases.keep, control)
+        await self._thread(self._watch)
+        await self._thread(attempts.grant_what_fits, control)
+        for attempt, row, person in await self._thread(self._open):
+            self._drive(attempt, row, person)
+        if control.clock.now() - self._rejoined_at > REJOIN_EVERY:
+            self._rejoined_at = control.clock.now()
+            await self._rejoin()
+        self.beat_at = control.clock.now()
+
+    def _adopt(self) -> None:
+        """After a restart: the engine is told the deadlines that the store knows, and what it runs
+        that nobody granted is stopped."""
+        control = self._control
+        known = {attempt.id: attempt for attempt, _, _ in self._open()}
+        for seen in control.engine.observe():
+            attempt = known.get(seen.attempt_id)
+            if attempt is None:
+                control.engine.stop(seen.attempt_id, STOP_GRACE_S)
+                if seen.phase is Phase.ENDED:
+                    starting.forget(control, seen.attempt_id)
+            elif seen.phase is not Phase.ENDED:
+                control.engine.extend(attempt.id, attempt.lease_ends_at)
+
+    def _read_inventory(self) -> None:
+        self._control.nodes = self._control.engine.inventory()
+        self._nodes_at = self._control.clock.now()
+
+    def _open(self) -> list[tuple[AttemptRow, WorkloadRow, PersonRow]]:
+        with self._control.store.read() as session:
+            rows = session.exec(
+                select(AttemptRow, WorkloadRow, PersonRow)
+                .where(AttemptRow.workload_id == WorkloadRow.id)
+                .where(WorkloadRow.person_id == PersonRow.id)
+                .where(col(AttemptRow.released_at).is_(None))
+            )
+            return [tuple(row) for row in rows]  # type: ignore[misc]
+
+    def _watch(self) -> None:
+        """Apply every end that the engine has seen."""
+        control = self._control
+        open_attempts = {attempt.id: (attempt, row) for attempt, row, _ in self._open()}
+        seen = {o.attempt_id: o for o in control.engine.observe(list(open_attempts))}
+        for attempt_id, (attempt, _) in open_attempts.items():
+            if exit_ := self._end_of(attempt, seen.get(attempt_id)):
+                attempts.finish(control, attempt_id, exit_)
+        for known in control.engine.observe():
+            if known.attempt_id not in open_attempts:
+                self._drop(known)
+
+    def _end_of(self, attempt: AttemptRow, seen: Observation | None) -> Exit | None:
+        if seen is not None:
+            return seen.exit if seen.phase is Phase.ENDED else None
+        if attempt.launched_at is not None:
+            message = "its processes and their records are gone; the machine may have restarted"
+            return Exit(EndCause.LOST, self._control.clock.now(), message=message)
+        return None
+
+    def _drop(self, known: Observation) -> None:
+        if known.phase is Phase.ENDED:
+            starting.forget(self._control, known.attempt_id)
+        else:
+            self._control.engine.stop(known.attempt_id, STOP_GRACE_S)
+
+    def _drive(self, attempt: AttemptRow, row: WorkloadRow, person: PersonRow) -> None:
+        """Give the attempt a task for what it needs now, unless it has one."""
+        work: Callable[[AttemptRow, WorkloadRow, PersonRow], Coroutine[Any, Any, None]]
+        if row.target == Target.STOPPED:
+            work, name = self._stop, f"stop:{attempt.id}"
+        elif row.status == Status.STARTING:
+            work, name = self._start, f"start:{attempt.id}"
+        else:
+            return
+        if name not in self._tasks:
+            task = asyncio.create_task(self._guarded(work, attempt, row, person), name=name)
+            self._tasks[name] = task
+            task.add_done_callback(lambda done: self._tasks.pop(done.get_name(), None))
+
+    async def _guarded(
+        self, work: Callable[..., Coroutine[Any, Any, None]], attempt: AttemptRow,
+        row: WorkloadRow, person: PersonRow,
+    ) -> None:  # fmt: skip
+        try:
+            await work(attempt, row, person)
+        except Unavailable as error:
+            # The Hub is away for now: the next beat tries again, and the lease is not paid yet.
+            log.warning("attempt-waits attempt=%s why=%s", attempt.id, error.message)
+            await asyncio.sleep(0.2)
+        except Exception:
+            log.exception("attempt-task-failed attempt=%s", attempt.id)
+            await asyncio.sleep(BEAT_S)
+        self._wake.set()
+
+    async def _start(self, attempt: AttemptRow, row: WorkloadRow, person: PersonRow) -> None:
+        control = self._control
+        if control.clock.now() - attempt.created_at > START_WITHIN and not row.notify:
+            await self._fail(attempt, f"it was not up within {format_duration(START_WITHIN)}")
+            return
+        try:
+            if attempt.step == Step.GRANTED:
+                await self._thread(attempts.mark_step, control, attempt.id, Step.ASKED)
+            await self._hub.start(person.hub_name, row.id)
+            outcome = await self._hub.follow_start(person.hub_name, row.id)
+        except StartRefused as error:
+            await self._fail(attempt, str(error))
+            return
+        if outcome.ready:
+            await self._thread(attempts.mark_ready, control, attempt.id)
+        elif not await self._hub.is_ready(person.hub_name, row.id):
+            await self._fail(attempt, outcome.message or "the Hub gave up on it")
+
+    async def _rejoin(self) -> None:
+        """A Hub that forgot a running server (a lost database, a kill at the wrong moment) is asked
+        to start it: the Spawner then finds it running, with its address and token."""
+        running = [r for r in await self._thread(self._open) if r[1].status == Status.RUNNING]
+        if not running:
+            return
+        try:
+            ready = await self._hub.ready_servers()
+            for _, row, person in running:
+                if row.id not in ready:
+                    await self._hub.start(person.hub_name, row.id)
+        except (Unavailable, StartRefused) as error:
+            log.warning("rejoin-waits why=%s", error)
+
+    async def _fail(self, attempt: AttemptRow, said: str) -> None:
+        """A start that will not come: whatever runs of it is stopped, and then it is settled."""
+        control = self._control
+        seen = await self._thread(control.engine.observe, [attempt.id])
+        now = control.clock.now()
+        if not seen:
+            exit_ = Exit(EndCause.NOT_STARTED, now, message=said)
+            await self._thread(attempts.finish, control, attempt.id, exit_)
+        elif seen[0].phase is not Phase.ENDED:
+            await self._thread(control.engine.stop, attempt.id, STOP_GRACE_S)
+            await self._gone(attempt.id)
+        await self._forget_server(attempt)
+
+    async def _stop(self, attempt: AttemptRow, row: WorkloadRow, person: PersonRow) -> None:
+        """Stop the processes whether or not the Hub is there; the Hub forgets the server after."""
+        control = self._control
+        seen = await self._thread(control.engine.observe, [attempt.id])
+        if seen:
+            await self._thread(control.engine.stop, attempt.id, STOP_GRACE_S)
+            await self._gone(attempt.id)
+            await self._thread(self._watch)
+        elif attempt.launched_at is None:
+            exit_ = Exit(EndCause.STOPPED, control.clock.now())
+            await self._thread(attempts.finish, control, attempt.id, exit_)
+        await self._forget_server(attempt, person.hub_name, row.id)
+
+    async def _gone(self, attempt_id: str) -> None:
+        """Wait until the engine sees the end; stop promises that it comes."""
+        while True:
+            seen = await self._thread(self._control.engine.observe, [attempt_id])
+            if not seen or seen[0].phase is Phase.ENDED:
+                return
+            await asyncio.sleep(0.05)
+
+    async def _forget_server(
+        self, attempt: AttemptRow, hub_name: str = "", server: str = ""
+    ) -> None:
+        if not hub_name:
+            with self._control.store.read() as session:
+                person = session.get_one(PersonRow, attempt.person_id)
+            hub_name, server = person.hub_name, attempt.workload_id
+        with contextlib.suppress(Unavailable):
+            # Housekeeping: the Hub's own poll finds out too, and its page leads to the portal.
+            await self._hub.remove(hub_name, server)
+
+    async def _thread(self, act: Callable[..., Any], *args: Any) -> Any:  # noqa: ANN401
+        return await asyncio.to_thread(act, *args)
+

@@ -1,0 +1,165 @@
+"""Every setting, declared once: environment variables ``PERIJOVE_*`` and where files lie."""
+
+import hashlib
+import json
+import os
+import sys
+from functools import cached_property
+from pathlib import Path
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from catalog.errors import BadSetup
+
+PACKAGE_ROOT = Path(__file__).resolve().parent.parent
+CONTROL_PREFIX = "/services/control"
+PORTAL_PREFIX = "/services/portal"
+API_SCOPE = "custom:perijove:api"
+"""The scope that a Hub token needs to be accepted by the REST API."""
+
+
+class Settings(BaseSettings):
+    """Read from the environment when the process starts; never changed after."""
+
+    model_config = SettingsConfigDict(env_prefix="PERIJOVE_", extra="ignore", frozen=True)
+
+    home: Path = Field(default=Path("~/.perijove"), description="State directory, mode 0700.")
+    ip: str = Field(default="127.0.0.1", description="Address of the public port.")
+    port: int = Field(default=8000, ge=1, le=65535, description="The one public port.")
+    public_url: str = Field(
+        default="", description="Address that people type, when a reverse proxy is in front."
+    )
+    tls_cert: Path | None = Field(default=None, description="Certificate of the public port.")
+    tls_key: Path | None = Field(default=None, description="Key of the public port.")
+    database_url: str = Field(
+        default="", description="Control's database; empty is SQLite inside the home."
+    )
+    spaces: Path | None = Field(
+        default=None,
+        description="Where people's homes lie; as root it must be traversable by others.",
+    )
+    envs: Path | None = Field(default=None, description="Where notebook environments lie.")
+    menu: Path | None = Field(default=None, description="The menu file; default menu.yaml.")
+    inventory: Path | None = Field(
+        default=None, description="The inventory file; default inventory.yaml, if it is there."
+    )
+    oidc: Path | None = Field(
+        default=None, description="OpenID providers; default oidc.yaml, if it is there."
+    )
+    trust_everyone: bool = Field(
+        default=False,
+        description="Without root: let several people run as one operating-system user.",
+    )
+    starter_credits: str = Field(default="100", description="What a new person is given.")
+    tenant_credits: str = Field(default="100000", description="What the first tenant is given.")
+    first_uid: int = Field(default=200_000, description="As root: first uid handed to people.")
+    home_quota: str = Field(default="", description="Size at which a home counts as full.")
+    smtp_url: str = Field(
+        default="", description="smtp://user:password@host:port or smtps://…; empty sends no mail."
+    )
+    smtp_from: str = Field(default="perijove@localhost", description="Sender of mail.")
+    cgroup_root: Path = Field(default=Path("/sys/fs/cgroup"), description="For tests.")
+
+    @field_validator("home", "spaces", "envs", "menu", "inventory", "oidc", mode="after")
+    @classmethod
+    def _absolute(cls, value: Path | None) -> Path | None:
+        return None if value is None else Path(os.path.abspath(value.expanduser()))
+
+    @classmethod
+    def load(cls) -> "Settings":
+        """Read the environment. Raises BadSetup naming the variable."""
+        try:
+            return cls()
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = "PERIJOVE_" + "_".join(str(part) for part in first["loc"]).upper()
+            raise BadSetup(
+                f"{name}: {first['msg']} (it is {first.get('input')!r})",
+                next=f"correct or unset {name} and start again",
+            ) from error
+
+    @property
+    def is_root(self) -> bool:
+        return os.geteuid() == 0
+
+    @property
+    def url(self) -> str:
+        """The address that people open, without a trailing slash."""
+        if self.public_url:
+            return self.public_url.rstrip("/")
+        scheme = "https" if self.tls_cert else "http"
+        host = "127.0.0.1" if self.ip in {"", "0.0.0.0", "::"} else self.ip  # noqa: S104 (compared)
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    @property
+    def database(self) -> str:
+        return self.database_url or f"sqlite:///{self.home / 'control.sqlite'}"
+
+    @property
+    def instance(self) -> str:
+        """A short name for this home, to keep two installations on a machine apart."""
+        return hashlib.sha256(str(self.home).encode()).hexdigest()[:10]
+
+    @property
+    def spaces_dir(self) -> Path:
+        """Holds people's homes: outside the 0700 state directory when they have their own uid."""
+        if self.spaces is not None:
+            return self.spaces
+        return Path("/var/lib/perijove") / self.instance if self.is_root else self.home / "spaces"
+
+    @property
+    def run_dir(self) -> Path:
+        return self.home / "run"
+
+    @property
+    def socket(self) -> Path:
+        """Control's Unix socket: the door for the Hub, the supervisor and the local CLI."""
+        return self.run_dir / "control.sock"
+
+    @property
+    def log_dir(self) -> Path:
+        return self.home / "logs"
+
+    @property
+    def menu_file(self) -> Path:
+        return self.menu or self.home / "menu.yaml"
+
+    @property
+    def inventory_file(self) -> Path | None:
+        return self.inventory or self._if_there(self.home / "inventory.yaml")
+
+    @property
+    def oidc_file(self) -> Path | None:
+        return self.oidc or self._if_there(self.home / "oidc.yaml")
+
+    @property
+    def proxy_dir(self) -> Path:
+        return PACKAGE_ROOT / "deploy" / "proxy"
+
+    @cached_property
+    def ports(self) -> dict[str, int]:
+        """Ports on 127.0.0.1 of hub, control, portal and the proxy's API, chosen by `up`."""
+        return json.loads((self.run_dir / "ports.json").read_text())
+
+    def internal_url(self, process: str) -> str:
+        """Address of a process on this machine, without a trailing slash."""
+        return f"http://127.0.0.1:{self.ports[process]}"
+
+    def secret(self, name: str) -> str:
+        """A secret made by `up` (see `hub.secrets`). Raises FileNotFoundError before that."""
+        return (self.home / "secrets" / name).read_text().strip()
+
+    def child_env(self) -> dict[str, str]:
+        """The environment for a process of the product: this one's, and these settings."""
+        env = {k: v for k, v in os.environ.items() if not k.startswith("PERIJOVE_")}
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if value is not None and value != "":
+                env[f"PERIJOVE_{name.upper()}"] = str(value)
+        env["PATH"] = f"{Path(sys.executable).parent}:{env.get('PATH', '/usr/bin:/bin')}"
+        return env
+
+    @staticmethod
+    def _if_there(path: Path) -> Path | None:
+        return path if path.exists() else None

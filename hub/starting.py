@@ -1,0 +1,229 @@
+"""What the Hub's Spawner asks of control: start this granted attempt, is it there, stop it.
+
+Only granted attempts start. A repeated start of a live attempt answers the same address and token,
+so that the Hub finds again what it forgot.
+"""
+
+import os
+import shutil
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlmodel import col, select
+
+from blueprints.notebook import Command, Environment, render_notebook, render_rescue
+from catalog.errors import Conflict, PerijoveError, Unavailable
+from catalog.units import parse_bytes
+from hub import attempts
+from hub.attempts import Step
+from hub.control_context import Control
+from hub.lifecycle import Status
+from hub.settings import PACKAGE_ROOT
+from hub.store.tables import AttemptRow, PersonRow, WorkloadRow
+from hub.world import placements_of
+from spawners.engine import EngineError, LaunchSpec, Observation, Phase
+from spawners.local import rescue as rescue_page
+from spawners.local.homes import home_state, prepare_home
+
+RESCUE_BYTES = 512 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """Where the server listens, and the Hub token it was started with."""
+
+    url: str
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """A live attempt with what its start needs."""
+
+    attempt: AttemptRow
+    workload: WorkloadRow
+    person: PersonRow
+
+
+def granted(control: Control, hub_name: str, server: str) -> Granted:
+    """The attempt that `server` (a workload id) of this person may start now. Raises Conflict in
+    the words that the person should read when there is none."""
+    with control.store.read() as session:
+        found = session.exec(
+            select(AttemptRow, WorkloadRow, PersonRow)
+            .where(AttemptRow.workload_id == WorkloadRow.id)
+            .where(WorkloadRow.person_id == PersonRow.id)
+            .where(WorkloadRow.id == server, PersonRow.hub_name == hub_name)
+            .where(col(AttemptRow.released_at).is_(None))
+        ).first()
+        workload = session.get(WorkloadRow, server)
+    if found is not None and found[1].status in {Status.STARTING, Status.RUNNING}:
+        return Granted(*found)
+    if workload is not None and workload.status == Status.QUEUED:
+        said = "it waits in the queue and starts by itself when its turn comes"
+    elif workload is not None and not Status(workload.status).live:
+        said = f"it has ended: {workload.reason or workload.status}"
+    else:
+        said = "nothing was granted for it"
+    raise Conflict(said, next="start a notebook from the menu", code="not-granted")
+
+
+def start(control: Control, hub_name: str, server: str, args: list[str], env: dict[str, str]) -> str:
+    """Launch a granted attempt unless it was launched already; returns the attempt's id.
+
+    Raises PerijoveError with a message for the person; nothing of it runs then.
+    """
+    grant = granted(control, hub_name, server)
+    attempt = grant.attempt
+    if control.engine.observe([attempt.id]):
+        return attempt.id
+    try:
+        command, port, rescue = _command(control, grant, tuple(args), env)
+        spec = _spec(control, grant, command, port, rescue=rescue)
+        _keep_token(control, attempt.id, env.get("JUPYTERHUB_API_TOKEN", ""))
+        control.engine.launch(spec)
+    except EngineError as error:
+        raise Unavailable(str(error), next="try again, or tell the administrator") from error
+    attempts.mark_step(control, attempt.id, Step.LAUNCHED)
+    return attempt.id
+
+
+def started(control: Control, attempt_id: str) -> Started | None:
+    """Address and token once it listens; None before. Raises Unavailable when it has ended."""
+    seen = control.engine.observe([attempt_id])
+    if not seen:
+        raise Unavailable("it was never launched")
+    match seen[0].phase:
+        case Phase.UP:
+            return Started(seen[0].url, _token_file(control, attempt_id).read_text())
+        case Phase.STARTING:
+            return None
+        case Phase.ENDED:
+            exit_ = seen[0].exit
+            said = (exit_.message or str(exit_.cause)) if exit_ else "it ended"
+            raise Unavailable(f"it ended while starting ({said})")
+
+
+def forget(control: Control, attempt_id: str) -> None:
+    """Drop what was kept of an ended attempt, its token first."""
+    _token_file(control, attempt_id).unlink(missing_ok=True)
+    control.engine.forget(attempt_id)
+
+
+def is_alive(control: Control, hub_name: str, server: str) -> bool:
+    """Whether processes of this server live, for the Hub's poll."""
+    return any(seen.phase is not Phase.ENDED for seen in _seen(control, hub_name, server))
+
+
+def _seen(control: Control, hub_name: str, server: str) -> list[Observation]:
+    with control.store.read() as session:
+        ids = session.exec(
+            select(AttemptRow.id)
+            .where(AttemptRow.workload_id == WorkloadRow.id)
+            .where(WorkloadRow.person_id == PersonRow.id)
+            .where(WorkloadRow.id == server, PersonRow.hub_name == hub_name)
+            .where(col(AttemptRow.released_at).is_(None))
+        ).all()
+    return control.engine.observe(list(ids)) if ids else []
+
+
+def _command(
+    control: Control, grant: Granted, args: tuple[str, ...], env: Mapping[str, str]
+) -> tuple[Command, int, bool]:
+    settings, person = control.settings, grant.person
+    home = prepare_home(settings.spaces_dir / "homes", person.hub_name, person.uid)
+    quota = parse_bytes(settings.home_quota) if settings.home_quota else None
+    state = home_state(home, quota, person.uid)
+    environment = Environment.load(notebook_environment(control))
+    port = free_port()
+    if state.full:
+        note = f"your home is full ({state.reason}): this page helps you make room; it is free"
+        attempts.turn_to_rescue(control, grant.attempt.id, note)
+        script = settings.spaces_dir / "rescue"
+        command = render_rescue(
+            environment, script, env, home=home, user=person.hub_name, port=port
+        )
+        return command, port, True
+    if not state.writable:
+        raise Unavailable(state.reason, next="ask the administrator to mend the home")
+    facts = _facts(grant)
+    command = render_notebook(
+        environment, env, args, home=home, user=person.hub_name, port=port, facts=facts
+    )
+    return command, port, False
+
+
+def _facts(grant: Granted) -> dict[str, str]:
+    """What a notebook may read of its place; the engine adds what it holds of a GPU."""
+    workload, attempt = grant.workload, grant.attempt
+    return {
+        "PERIJOVE_WORKLOAD": workload.id,
+        "PERIJOVE_OFFER": workload.offer_id,
+        "PERIJOVE_TENANT": workload.tenant_id,
+        "PERIJOVE_CPU_MILLI": str(attempt.cpu_milli),
+        "PERIJOVE_MEMORY_BYTES": str(attempt.memory_bytes),
+        "PERIJOVE_LEASE_ENDS_AT": attempt.lease_ends_at.isoformat(),
+    }
+
+
+def _spec(
+    control: Control, grant: Granted, command: Command, port: int, *, rescue: bool
+) -> LaunchSpec:
+    attempt, person = grant.attempt, grant.person
+    with control.store.read() as session:
+        placement = placements_of(session, [attempt])[attempt.id]
+    return LaunchSpec(
+        attempt_id=attempt.id, argv=command.argv, env=command.env, cwd=command.cwd, port=port,
+        cpu_milli=500 if rescue else attempt.cpu_milli,
+        memory_bytes=RESCUE_BYTES if rescue else attempt.memory_bytes,
+        deadline=attempt.lease_ends_at, uid=person.uid, gid=person.uid,
+        shares=() if rescue else placement.shares,
+    )  # fmt: skip
+
+
+def notebook_environment(control: Control) -> Path:
+    """Where the notebook environment lies."""
+    return control.settings.envs or PACKAGE_ROOT / ".envs" / "notebook"
+
+
+def prepare_spaces(control: Control) -> None:
+    """Where people's homes and the rescue page lie: people's own users pass through, whatever the
+    umask of this process; nobody but root lists the homes."""
+    spaces = control.settings.spaces_dir
+    homes, page = spaces / "homes", spaces / "rescue"
+    homes.mkdir(parents=True, exist_ok=True)
+    spaces.chmod(0o755)
+    homes.chmod(0o711)
+    shutil.copytree(
+        Path(rescue_page.__file__).parent, page, dirs_exist_ok=True,
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )  # fmt: skip
+    for path in (page, *page.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+
+
+def free_port() -> int:
+    """A port on 127.0.0.1 that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _token_file(control: Control, attempt_id: str) -> Path:
+    return control.settings.run_dir / "tokens" / attempt_id
+
+
+def _keep_token(control: Control, attempt_id: str, token: str) -> None:
+    path = _token_file(control, attempt_id)
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(token)
+
+
+def said_of(error: PerijoveError) -> str:
+    """Message and next step in one line, for the Hub's pages."""
+    return f"{error.message}. {error.next[:1].upper()}{error.next[1:]}." if error.next else error.message
+

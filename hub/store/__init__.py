@@ -1,0 +1,1 @@
+"""The durable state of control: tables, migrations and the unit of work."""

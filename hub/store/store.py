@@ -1,0 +1,154 @@
+"""The unit of work: one transaction, rolled back unless its block ends well.
+
+SQLite: WAL, ``BEGIN IMMEDIATE``, ``synchronous=FULL``, one writer at a time. PostgreSQL: every write
+takes one advisory lock, so that what a write reads stays true until it commits; grants and money
+are decided nowhere else.
+"""
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, OperationalError
+from sqlmodel import Session
+
+from catalog.errors import BadSetup, Unavailable
+
+_WRITE_LOCK = 7_365_123
+"""Key of the advisory lock on PostgreSQL; arbitrary, the product's own."""
+
+
+class Store:
+    """Sessions on control's database. Safe to use from threads."""
+
+    def __init__(self, url: str) -> None:
+        try:
+            parsed = make_url(url)
+            if parsed.drivername == "postgresql":
+                parsed = parsed.set(drivername="postgresql+psycopg")
+            self.url = parsed
+            self.engine = _sqlite(parsed) if self.is_sqlite else create_engine(
+                parsed, pool_pre_ping=True, pool_size=10, max_overflow=20
+            )  # fmt: skip
+        except (ArgumentError, ModuleNotFoundError) as error:
+            raise BadSetup(
+                f"PERIJOVE_DATABASE_URL is not an address of a database: {error}",
+                next="use postgresql://user:password@host/name, or unset it for SQLite",
+            ) from error
+        self._writer = threading.Lock()
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.url.get_backend_name() == "sqlite"
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A consistent picture; nothing that is changed in it is kept."""
+        with _plain_words(), Session(self.engine, expire_on_commit=False) as session:
+            try:
+                yield session
+            finally:
+                session.expunge_all()  # or the rollback would empty what was read
+                session.rollback()
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """The only writer while the block runs; commits at its end, rolls back on an exception.
+
+        Never wait for the network inside.
+        """
+        with _plain_words(), self._one_at_a_time():
+            with Session(self.engine, expire_on_commit=False) as session:
+                if self.is_sqlite:
+                    session.connection(execution_options={"begin": "IMMEDIATE"})
+                else:
+                    session.execute(
+                        text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITE_LOCK}
+                    )
+                yield session
+                session.commit()
+
+    @contextmanager
+    def _one_at_a_time(self) -> Iterator[None]:
+        if not self.is_sqlite:
+            yield
+            return
+        with self._writer:
+            yield
+
+    def check(self) -> None:
+        """Raise BadSetup when the database is damaged or out of reach."""
+        try:
+            with self.engine.connect() as connection:
+                if self.is_sqlite:
+                    said = connection.execute(text("PRAGMA quick_check(1)")).scalar()
+                    if said != "ok":
+                        raise _damaged(self.url.database, str(said))
+                else:
+                    connection.execute(text("SELECT 1"))
+        except OperationalError as error:
+            if self.is_sqlite and "malformed" not in str(error):
+                raise BadSetup(
+                    f"{self.url.database} cannot be opened: {error.orig}",
+                    next="check that the disk has space and the file belongs to you",
+                ) from error
+            if self.is_sqlite:
+                raise _damaged(self.url.database, str(error.orig)) from error
+            raise BadSetup(
+                f"PostgreSQL at {self.url.host or 'its socket'} does not answer: "
+                f"{str(error.orig).strip().splitlines()[0]}",
+                next="start it, or correct PERIJOVE_DATABASE_URL",
+            ) from error
+        except DatabaseError as error:
+            raise _damaged(self.url.database, str(error.orig)) from error
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def _damaged(name: str | None, said: str) -> BadSetup:
+    return BadSetup(
+        f"{name} is not a sound database: {said}",
+        next="keep the file for rescue, and put the last backup in place with `perijove restore`",
+    )
+
+
+def _sqlite(url: Any) -> Engine:  # noqa: ANN401 (SQLAlchemy's URL)
+    engine = create_engine(url, connect_args={"timeout": 30, "check_same_thread": False})
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: sqlite3.Connection, _record: object) -> None:
+        # Transactions are begun below, not guessed by the driver.
+        connection.isolation_level = None
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Any) -> None:  # noqa: ANN401 (SQLAlchemy's Connection)
+        how = connection.get_execution_options().get("begin", "DEFERRED")
+        connection.exec_driver_sql(f"BEGIN {how}")
+
+    return engine
+
+
+@contextmanager
+def _plain_words() -> Iterator[None]:
+    """A database that fails in use: a full disk or a lost server, in words."""
+    try:
+        yield
+    except DBAPIError as error:
+        said = str(error.orig)
+        if "disk is full" in said or "disk I/O error" in said or "readonly" in said:
+            raise Unavailable(
+                "the disk that holds the database is full or read-only; nothing was changed",
+                next="tell the administrator; try again when there is space",
+            ) from error
+        if isinstance(error, OperationalError):
+            raise Unavailable(
+                "the database does not answer; nothing was changed", next="try again in a moment"
+            ) from error
+        raise

@@ -1,0 +1,339 @@
+"""Tables. Money in micro-credits, GPU and cpu in thousandths, memory in bytes, times in UTC."""
+# SQLModel types `__tablename__` as something that only its metaclass can satisfy.
+# pyright: reportAssignmentType=false
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Index,
+    Integer,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.types import TypeDecorator
+from sqlmodel import Field, SQLModel
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """Aware datetimes in, aware UTC datetimes out, on databases that forget the zone too."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Any) -> datetime | None:  # noqa: ANN401, ARG002
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a time without a zone cannot be stored")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Any) -> datetime | None:  # noqa: ANN401, ARG002
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _time(*, null: bool = False, index: bool = False) -> Any:  # noqa: ANN401 (SQLModel's Field is Any)
+    return Field(default=None, sa_column=Column(UtcTime, nullable=null, index=index))
+
+
+def _big(default: int = 0) -> Any:  # noqa: ANN401
+    return Field(default=default, sa_column=Column(BigInteger, nullable=False))
+
+
+def _json() -> Any:  # noqa: ANN401
+    return Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
+
+
+def _serial() -> Any:  # noqa: ANN401
+    # SQLite numbers only INTEGER keys by itself.
+    kind = BigInteger().with_variant(Integer, "sqlite")
+    return Field(default=None, sa_column=Column(kind, primary_key=True, autoincrement=True))
+
+
+class TenantRow(SQLModel, table=True):
+    """A node of the tenant tree."""
+
+    __tablename__ = "tenant"
+    id: str = Field(primary_key=True)
+    parent_id: str | None = Field(default=None, foreign_key="tenant.id")
+    name: str
+    kind: str = "organisation"
+    created_at: datetime = _time()
+
+
+class PersonRow(SQLModel, table=True):
+    """A human. `hub_name` is minted once and never reused; `uid` only where homes have owners."""
+
+    __tablename__ = "person"
+    id: str = Field(primary_key=True)
+    login: str = Field(unique=True)
+    hub_name: str = Field(unique=True)
+    display_name: str = ""
+    email: str = ""
+    uid: int | None = Field(default=None, unique=True)
+    active: bool = True
+    tenant_id: str = Field(foreign_key="tenant.id")
+    created_at: datetime = _time()
+
+
+class PasswordRow(SQLModel, table=True):
+    """A local account's password, as argon2 keeps it."""
+
+    __tablename__ = "password"
+    person_id: str = Field(primary_key=True, foreign_key="person.id")
+    hash: str
+    changed_at: datetime = _time()
+
+
+class IdentityRow(SQLModel, table=True):
+    """Proof of a person by an identity provider."""
+
+    __tablename__ = "identity"
+    __table_args__ = (UniqueConstraint("issuer", "subject"),)
+    id: str = Field(primary_key=True)
+    person_id: str = Field(foreign_key="person.id", index=True)
+    issuer: str
+    subject: str
+    session_id: str = ""
+    created_at: datetime = _time()
+
+
+class MembershipRow(SQLModel, table=True):
+    """A role in a tenant."""
+
+    __tablename__ = "membership"
+    person_id: str = Field(primary_key=True, foreign_key="person.id")
+    tenant_id: str = Field(primary_key=True, foreign_key="tenant.id")
+    role: str
+
+
+class LinkRow(SQLModel, table=True):
+    """A one-time link: the first administrator's, or an invitation."""
+
+    __tablename__ = "link"
+    id: str = Field(primary_key=True)
+    purpose: str
+    secret_hash: str = Field(unique=True)
+    tenant_id: str = Field(foreign_key="tenant.id")
+    role: str = "member"
+    email: str = ""
+    created_by: str
+    created_at: datetime = _time()
+    expires_at: datetime = _time()
+    used_at: datetime | None = _time(null=True)
+
+
+class QuotaRow(SQLModel, table=True):
+    """A limit. An empty `person_id` is the tenant's own; ``*`` is each person of the tenant."""
+
+    __tablename__ = "quota"
+    tenant_id: str = Field(primary_key=True, foreign_key="tenant.id")
+    person_id: str = Field(primary_key=True)
+    dimension: str = Field(primary_key=True)
+    limit: int = Field(sa_column=Column("amount", BigInteger, nullable=False))
+
+
+class WorkloadRow(SQLModel, table=True):
+    """A person's wish. `version` moves with every change; a stale writer changes nothing."""
+
+    __tablename__ = "workload"
+    __table_args__ = (Index("workload_live", "status", "queued_at"),)
+    id: str = Field(primary_key=True)
+    tenant_id: str = Field(foreign_key="tenant.id", index=True)
+    person_id: str = Field(foreign_key="person.id", index=True)
+    created_by: str
+    kind: str
+    name: str
+    offer_id: str
+    offer_title: str
+    answers: dict[str, Any] = _json()
+    cpu_milli: int
+    memory_bytes: int = _big()
+    gpu_milli: int
+    models: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+    priority: str = "standard"
+    preemptible: bool = False
+    duration_s: int
+    price_per_hour: int = _big()
+    status: str = Field(index=True)
+    target: str
+    notify: bool = False
+    reason_code: str = ""
+    reason: str = ""
+    next: str = ""
+    attempt_id: str | None = None
+    cost: int = _big()
+    memory_peak: int = _big()
+    created_at: datetime = _time(index=True)
+    queued_at: datetime = _time()
+    offered_until: datetime | None = _time(null=True)
+    started_at: datetime | None = _time(null=True)
+    ended_at: datetime | None = _time(null=True)
+    version: int = 1
+
+
+class AttemptRow(SQLModel, table=True):
+    """One run of a workload on one placement; the lease is on it.
+
+    `released_at` is set when its engine has seen it gone: only then its shares are free.
+    `held` is what the ledger holds for it now.
+    """
+
+    __tablename__ = "attempt"
+    __table_args__ = (Index("attempt_open", "released_at"),)
+    id: str = Field(primary_key=True)
+    workload_id: str = Field(foreign_key="workload.id", index=True)
+    tenant_id: str
+    person_id: str
+    number: int
+    node: str
+    cpu_milli: int
+    memory_bytes: int = _big()
+    gpu_milli: int
+    price_per_hour: int = _big()
+    held: int = _big()
+    step: str = "granted"
+    port: int | None = None
+    rescue: bool = False
+    notes: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+    warned: int = 0
+    created_at: datetime = _time()
+    lease_ends_at: datetime = _time()
+    launched_at: datetime | None = _time(null=True)
+    ready_at: datetime | None = _time(null=True)
+    ended_at: datetime | None = _time(null=True)
+    end_cause: str = ""
+    exit_code: int | None = None
+    released_at: datetime | None = _time(null=True)
+
+
+class ShareRow(SQLModel, table=True):
+    """What an attempt holds of a device, until `released_at`."""
+
+    __tablename__ = "share"
+    __table_args__ = (Index("share_device", "device_id", "released_at"),)
+    attempt_id: str = Field(primary_key=True, foreign_key="attempt.id")
+    device_id: str = Field(primary_key=True)
+    milli: int
+    memory_mib: int
+    mode: str
+    emulated: bool
+    model: str = ""
+    released_at: datetime | None = _time(null=True)
+
+
+class DeviceRow(SQLModel, table=True):
+    """The last word on how much of a device is held: the database itself refuses more than all."""
+
+    __tablename__ = "device"
+    __table_args__ = (
+        CheckConstraint("held_milli >= 0 AND held_milli <= 1000", name="held_at_most_all"),
+    )
+    id: str = Field(primary_key=True)
+    node: str
+    model: str
+    held_milli: int = 0
+
+
+class AccountRow(SQLModel, table=True):
+    """An account of the ledger: the database itself refuses an overdraft."""
+
+    __tablename__ = "account"
+    __table_args__ = (CheckConstraint("kind = 'mint' OR balance >= 0", name="no_overdraft"),)
+    id: str = Field(primary_key=True)
+    kind: str
+    tenant_id: str
+    person_id: str = Field(index=True)
+    balance: int = _big()
+
+
+class PostingRow(SQLModel, table=True):
+    """A posting; `key` makes it happen once however often it is tried."""
+
+    __tablename__ = "posting"
+    id: int | None = _serial()
+    key: str = Field(unique=True)
+    kind: str
+    at: datetime = _time()
+    actor: str
+    tenant_id: str
+    person_id: str = Field(index=True)
+    workload_id: str = ""
+    attempt_id: str = ""
+    text: str = ""
+
+
+class EntryRow(SQLModel, table=True):
+    """One line of a posting."""
+
+    __tablename__ = "entry"
+    posting_id: int = Field(
+        sa_column=Column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+    )
+    account_id: str = Field(primary_key=True, foreign_key="account.id")
+    amount: int = _big()
+
+
+class EventRow(SQLModel, table=True):
+    """A line of a workload's history."""
+
+    __tablename__ = "event"
+    id: int | None = _serial()
+    workload_id: str = Field(index=True)
+    at: datetime = _time()
+    status: str
+    text: str
+
+
+class NoticeRow(SQLModel, table=True):
+    """Something to tell a person, in the portal and by mail."""
+
+    __tablename__ = "notice"
+    __table_args__ = (
+        Index(
+            "notice_to_mail", "mail_due", sqlite_where=text("mail_due"),
+            postgresql_where=text("mail_due"),
+        ),
+    )  # fmt: skip
+    id: str = Field(primary_key=True)
+    person_id: str = Field(index=True)
+    tenant_id: str
+    kind: str
+    workload_id: str | None = None
+    text: str
+    at: datetime = _time()
+    read_at: datetime | None = _time(null=True)
+    mail_due: bool = False
+
+
+class IdempotencyRow(SQLModel, table=True):
+    """What a request with this key was answered."""
+
+    __tablename__ = "idempotency"
+    person_id: str = Field(primary_key=True)
+    key: str = Field(primary_key=True)
+    fingerprint: str
+    workload_id: str
+    at: datetime = _time()
+
+
+class AuditRow(SQLModel, table=True):
+    """One line of the audit; `hash` covers the line and the hash before it."""
+
+    __tablename__ = "audit"
+    id: int | None = _serial()
+    at: datetime = _time()
+    actor: str
+    action: str
+    object: str
+    tenant_id: str
+    detail: dict[str, Any] = _json()
+    previous: str
+    hash: str = Field(unique=True)

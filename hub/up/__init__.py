@@ -1,0 +1,1 @@
+"""`perijove up` and what an operator needs beside it: status, doctor, backup, restore."""

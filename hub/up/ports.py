@@ -1,0 +1,132 @@
+"""Ports: the public one, and those on 127.0.0.1 that the processes use among themselves."""
+
+import contextlib
+import random
+import socket
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from catalog.errors import BadSetup
+from hub.settings import Settings
+from hub.up.files import read_json, write_json
+
+NAMES = ("hub", "control", "portal", "proxy_api")
+LOCALHOST = "127.0.0.1"
+_LOWEST = 12_000
+_TRIES = 200
+_EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The inner ports, and a sentence for each that had to change."""
+
+    ports: Mapping[str, int]
+    warnings: tuple[str, ...] = ()
+
+
+def settle_ports(path: Path, serving: Collection[str] = ()) -> Settled:
+    """The ports kept in `path`, made at first; one that a stranger took is chosen anew.
+
+    Ports named in `serving` belong to live processes of ours. They stay over restarts because
+    running notebooks know the Hub's.
+    """
+    kept = read_json(path)
+    ports: dict[str, int] = {}
+    warnings: list[str] = []
+    for name in NAMES:
+        port = kept.get(name)
+        if isinstance(port, int) and (name in serving or is_free(LOCALHOST, port)):
+            ports[name] = port
+            continue
+        ports[name] = choose_port(taken=ports.values())
+        if port is not None:
+            warnings.append(
+                f"port {port} of {name} was taken{_by(port)}; it is {ports[name]} now"
+                + (": notebooks that run must be started again" if name == "hub" else "")
+            )
+    if ports != kept:
+        write_json(path, ports)
+    return Settled(ports, tuple(warnings))
+
+
+def choose_port(taken: Collection[int] = ()) -> int:
+    """A free port on 127.0.0.1, below those that the system gives to outgoing connections.
+
+    One of those could be in use by chance just when its server restarts.
+    """
+    for _ in range(_TRIES):
+        port = random.randrange(_LOWEST, _ephemeral_from())  # noqa: S311 (no secret)
+        if port not in taken and is_free(LOCALHOST, port):
+            return port
+    raise BadSetup(
+        f"no free port on {LOCALHOST} between {_LOWEST} and {_ephemeral_from()}",
+        next="end what holds them (ss -ltnp lists it)",
+    )
+
+
+def is_free(ip: str, port: int) -> bool:
+    """Whether a server could listen there now."""
+    family = socket.AF_INET6 if ":" in ip else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((ip, port))
+        except PermissionError as error:
+            raise BadSetup(
+                f"port {port} needs root, or the capability to bind low ports",
+                next="set PERIJOVE_PORT to 1024 or more",
+            ) from error
+        except (OSError, OverflowError):
+            return False
+        return True
+
+
+def answers(port: int, ip: str = LOCALHOST) -> bool:
+    """Whether something accepts connections there."""
+    with contextlib.suppress(OSError), socket.create_connection((ip, port), timeout=0.5):
+        return True
+    return False
+
+
+def demand_public_port(settings: Settings) -> None:
+    """Raises BadSetup when the public port is taken or its address is not of this machine."""
+    if is_free(settings.ip, settings.port):
+        return
+    if not is_free(settings.ip, 0):
+        raise BadSetup(
+            f"PERIJOVE_IP={settings.ip} is not an address of this machine",
+            next="use 127.0.0.1, or an address that `ip address` shows",
+        )
+    other = next(
+        (p for p in range(settings.port + 1, settings.port + 100) if is_free(settings.ip, p)), 8080
+    )
+    raise BadSetup(
+        f"port {settings.port} is in use{_by(settings.port)}",
+        next=f"end that process, or start with PERIJOVE_PORT={other}",
+    )
+
+
+def holder_of(port: int) -> str:
+    """``"python3 (pid 12)"``: who listens on `port`; empty when that cannot be seen."""
+    with contextlib.suppress(psutil.Error, OSError):
+        for connection in psutil.net_connections(kind="tcp"):
+            here = connection.laddr[-1:] == (port,) and connection.status == psutil.CONN_LISTEN
+            if here and connection.pid:
+                return f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
+    return ""
+
+
+def _by(port: int) -> str:
+    holder = holder_of(port)
+    return f" by {holder}" if holder else ""
+
+
+def _ephemeral_from() -> int:
+    try:
+        return max(_LOWEST + 1000, int(_EPHEMERAL.read_text().split()[0]))
+    except (OSError, ValueError, IndexError):
+        return 32_768

@@ -1,0 +1,178 @@
+"""What people do to their workloads: find, stop, extend, accept, be told, relaunch."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlmodel import Session, col, select
+
+from catalog.errors import BadValue, Conflict, NotFound
+from catalog.units import format_duration, parse_duration
+from hub import attempts, launching
+from hub.control_context import Control
+from hub.lifecycle import EndReason, Status
+from hub.policy import Action, Actor, Object, allowed, require
+from hub.store import audit
+from hub.store.tables import AttemptRow, WorkloadRow
+from hub.world import Limits, read_world, tenant_path
+from quotas.admission import plan
+
+MAX_LEASE = timedelta(days=90)
+LIVE = [status.value for status in Status if status.live]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Rows and where the next page begins; None at the end."""
+
+    rows: list[WorkloadRow]
+    next: str | None
+
+
+def find(control: Control, actor: Actor, workload_id: str, action: Action) -> WorkloadRow:
+    """A workload that `actor` may do `action` to. Raises NotFound or Forbidden."""
+    with control.store.read() as session:
+        row = session.get(WorkloadRow, workload_id)
+        if row is None:
+            raise NotFound(f"there is no workload {workload_id[:40]!r}", next="see `perijove ps`")
+        require(actor, action, object_of(session, row))
+    return row
+
+
+def object_of(session: Session, row: WorkloadRow) -> Object:
+    """A workload as the policy sees it."""
+    name = f"workload {row.id!r}"
+    return Object(row.person_id, tenant_path(session, row.tenant_id), name)
+
+
+def page(
+    control: Control, actor: Actor, state: str, *, everybody: bool, cursor: str, limit: int
+) -> Page:
+    """The newest first. `everybody` adds those of others that the actor may read."""
+    with control.store.read() as session:
+        query = select(WorkloadRow).order_by(
+            col(WorkloadRow.created_at).desc(), col(WorkloadRow.id).desc()
+        )
+        if state == "active":
+            query = query.where(col(WorkloadRow.status).in_(LIVE))
+        elif state == "ended":
+            query = query.where(col(WorkloadRow.status).not_in(LIVE))
+        if not everybody:
+            query = query.where(WorkloadRow.person_id == actor.person_id)
+        if cursor:
+            query = _after(session, query, cursor)
+        rows: list[WorkloadRow] = []
+        for row in session.exec(query):
+            if everybody and not allowed(actor, Action.READ_WORKLOAD, object_of(session, row)):
+                continue
+            if len(rows) == limit:
+                return Page(rows, rows[-1].id)
+            rows.append(row)
+    return Page(rows, None)
+
+
+def _after(session: Session, query: Any, cursor: str) -> Any:  # noqa: ANN401 (SQLModel's Select)
+    last = session.get(WorkloadRow, cursor)
+    if last is None:
+        raise BadValue("cursor: there is no such place in the list", next="start without a cursor")
+    return query.where(
+        (col(WorkloadRow.created_at) < last.created_at)
+        | ((col(WorkloadRow.created_at) == last.created_at) & (col(WorkloadRow.id) < last.id))
+    )
+
+
+def stop(control: Control, actor: Actor, workload_id: str) -> WorkloadRow:
+    """Ask for the end; stopping what has ended changes nothing."""
+    row = find(control, actor, workload_id, Action.STOP)
+    if Status(row.status).live:
+        own = row.person_id == actor.person_id
+        waits = row.status in {Status.QUEUED, Status.OFFERED}
+        reason = EndReason.CANCELLED if waits else EndReason.ASKED
+        who = "you" if own else f"{actor.login}"
+        text = f"{who} {'cancelled' if waits else 'stopped'} it"
+        with control.store.write() as session:
+            attempts.begin_stopping(control, row.id, reason, text, session=session)
+            audit.record(
+                session, control.clock.now(), actor.person_id, "stop", row.id, row.tenant_id
+            )
+        control.wake()
+    return find(control, actor, workload_id, Action.STOP)
+
+
+def extend(control: Control, actor: Actor, workload_id: str, by: str, key: str) -> WorkloadRow:
+    """A longer lease. Raises Conflict when it does not run or when others would wait longer,
+    Refused when the credits do not reach."""
+    row = find(control, actor, workload_id, Action.EXTEND)
+    span = parse_duration(by)
+    if not timedelta(minutes=1) <= span <= MAX_LEASE:
+        raise BadValue(f"by: {by} is not a time to extend by", next="write it like 30m or 1h")
+    with control.store.read() as session:
+        refusal = why_not_extend(control, session, row, span)
+    if refusal:
+        raise Conflict(refusal, next="save your work; relaunch it when your turn comes again")
+    attempts.extend_lease(control, row.id, span, key, actor.person_id)
+    control.wake()
+    return find(control, actor, workload_id, Action.EXTEND)
+
+
+def why_not_extend(
+    control: Control, session: Session, row: WorkloadRow, by: timedelta
+) -> str | None:
+    """None when a longer lease delays nobody; else why not, in words."""
+    if row.status not in {Status.RUNNING, Status.STARTING} or row.attempt_id is None:
+        return f"it is {row.status}, so there is no lease to extend"
+    attempt = session.get_one(AttemptRow, row.attempt_id)
+    if attempt.lease_ends_at + by - attempt.created_at > MAX_LEASE:
+        return f"a lease lasts at most {format_duration(MAX_LEASE)}"
+    limits = Limits(session)
+    world = read_world(control, session, limits)
+    if not world.queue:
+        return None
+    now = control.clock.now()
+    before = plan(world, control.placer, now)
+    running = tuple(
+        replace(claim, ends_at=claim.ends_at + by) if claim.id == attempt.id else claim
+        for claim in world.running
+    )
+    after = plan(replace(world, running=running), control.placer, now)
+    delayed = [i for i, slot in before.items() if _later(after[i].at, slot.at)]
+    return f"{len(delayed)} in the queue would have to wait longer" if delayed else None
+
+
+def _later(after: datetime | None, before: datetime | None) -> bool:
+    return before is not None and (after is None or after > before)
+
+
+def accept(control: Control, actor: Actor, workload_id: str) -> WorkloadRow:
+    """Take a turn that is held. Raises Conflict when there is none."""
+    row = find(control, actor, workload_id, Action.LAUNCH)
+    if row.status != Status.OFFERED:
+        raise Conflict(f"it is {row.status}, so no turn is held for it", next="look at it again")
+    attempts.accept(control, row.id)
+    return find(control, actor, workload_id, Action.LAUNCH)
+
+
+def set_notify(control: Control, actor: Actor, workload_id: str, *, on: bool) -> WorkloadRow:
+    """Whether my turn is announced and held, or starts at once."""
+    find(control, actor, workload_id, Action.LAUNCH)
+    with control.store.write() as session:
+        row = session.get_one(WorkloadRow, workload_id)
+        if row.status != Status.QUEUED:
+            raise Conflict(f"it is {row.status} and no longer waits", next="look at it again")
+        row.notify = on
+        session.add(row)
+    return row
+
+
+def relaunch(
+    control: Control, actor: Actor, workload_id: str, changes: Mapping[str, Any], key: str
+) -> WorkloadRow:
+    """The same again with changed answers, as a new workload."""
+    row = find(control, actor, workload_id, Action.LAUNCH)
+    if Status(row.status).live:
+        raise Conflict(f"it is still {row.status}", next="stop it first")
+    wish = launching.Wish(
+        row.offer_id, {**row.answers, **changes}, row.name, idempotency_key=key
+    )
+    return launching.launch(control, actor, wish)

@@ -1,0 +1,107 @@
+// What every screen has: navigation, the meter, notices, warnings of the site, leases that end.
+import { post, tellError } from "./api.js";
+import { $, clock, h, keyed, now, prefix, sentence, tick, track } from "./dom.js";
+import { known, refetch, watch } from "./store.js";
+
+const NAMES = { gpu: "GPU", cpu: "CPU", memory: "Memory", credits: "Credits" };
+
+function meter(me) {
+  keyed($("meter"), me.meter, (line) => `${line.dimension} ${line.scope}`, (line) => {
+    const of = line.scope === "you" ? NAMES[line.dimension] : `${line.scope} · ${NAMES[line.dimension]}`;
+    const part = line.limit ? line.used / line.limit : 0;
+    return h("div.gauge", { title: line.scope === "you" ? "you" : line.scope },
+      h("b", null, of), h("span", null, line.text), track(part));
+  });
+}
+
+function ribbon(site) {
+  const box = $("ribbon");
+  const lines = [...(site.trust_everyone ? ["Everybody's work runs as one operating-system user here: people are not kept apart."] : []), ...site.warnings];
+  box.hidden = !site.emulated && !lines.length;
+  const head = site.emulated ? ["Emulated devices", ": nothing here runs on a real GPU"] : ["This site needs care", ""];
+  const print = JSON.stringify([head, lines]);
+  if (box.dataset.print === print) return;
+  box.dataset.print = print;
+  box.replaceChildren(h("strong", null, head[0]), head[1],
+    lines.length ? h("details", null, h("summary", null, lines.length === 1 ? "1 warning" : `${lines.length} warnings`),
+      h("ul", null, lines.map((line) => h("li", null, sentence(line))))) : "");
+}
+
+function person(me) {
+  const name = me.person.display_name || me.person.login;
+  $("person").setAttribute("aria-label", `Your account: ${name}`);
+  $("person").firstElementChild.textContent = name.split(/\s+/).map((word) => word[0]).slice(0, 2).join("").toUpperCase();
+  $("who").replaceChildren(h("strong", null, name), h("br"), h("span.muted.small", null, me.person.login));
+  for (const node of document.querySelectorAll("[data-admin]")) node.hidden = !me.platform_admin;
+  const count = $("unread");
+  count.hidden = !me.unread;
+  count.textContent = me.unread > 99 ? "99+" : String(me.unread);
+  $("bell").setAttribute("aria-label", me.unread ? `Notices, ${me.unread} unread` : "Notices");
+}
+
+function notices() {
+  const items = known.notices || [];
+  if (!items.length) { $("notice-list").replaceChildren(h("li.muted", null, "Nothing new.")); return; }
+  keyed($("notice-list"), items, (n) => n.id, (n) => h(`li${n.read ? "" : ".new"}`, null,
+    n.workload ? h("a", { href: `${prefix}workloads/${n.workload}` }, n.text) : n.text,
+    h("time", { datetime: n.at }, clock(n.at))));
+}
+
+async function readAll() {
+  const unread = (known.notices || []).filter((n) => !n.read);
+  await Promise.allSettled(unread.map((n) => post(`notices/${encodeURIComponent(n.id)}/read`)));
+  if (unread.length) { refetch("notices"); refetch("me"); }
+}
+
+/** 15 and 5 minutes before a lease ends: one line, one click. */
+function endings() {
+  const box = $("endings");
+  const soon = (known.workloads || []).map((w) => ({ w, left: (Date.parse(w.lease_ends_at || "") - now()) / 60000 }))
+    .filter(({ w, left }) => w.status === "running" && left > 0 && left <= 15)
+    .map(({ w, left }) => ({ id: w.id, name: w.name, ends: w.lease_ends_at, extend: w.can_extend, last: left <= 5 }));
+  box.hidden = !soon.length;
+  keyed(box, soon, (one) => one.id, (one) => h(`div.ending${one.last ? ".last" : ""}`, null,
+    h("p", { role: "status" }, h("strong", null, one.name), " ends in ", h("strong.num", null, h("span", { "data-until": one.ends }))),
+    one.extend
+      ? h("button.button.small", { type: "button", "data-act": "extend", onclick: () => extend(one.id) }, "Extend by 1 hour")
+      : h("span.small", null, "Somebody waits for it, so it cannot be extended: save your work.")));
+  tick(box);
+}
+
+export async function extend(id) {
+  try { await post(`workloads/${id}/extend`, { by: "1h" }); } catch (error) { tellError(error); }
+  refetch("workloads");
+  refetch("me");
+}
+
+function theme() {
+  let chosen = "system";
+  try { chosen = localStorage.getItem("perijove-theme") || "system"; } catch { /* no storage */ }
+  for (const radio of document.querySelectorAll("[name=theme]")) {
+    radio.checked = radio.value === chosen;
+    radio.addEventListener("change", () => {
+      try { localStorage.setItem("perijove-theme", radio.value); } catch { /* for this page only */ }
+      const roots = [document.documentElement, ...[...document.querySelectorAll("iframe")].map((f) => f.contentDocument?.documentElement)];
+      for (const root of roots.filter(Boolean)) {
+        if (radio.value === "system") delete root.dataset.theme; else root.dataset.theme = radio.value;
+      }
+    });
+  }
+}
+
+export function header() {
+  const path = location.pathname.replace(/\/$/, "");
+  for (const link of document.querySelectorAll(".main-nav a")) {
+    const to = new URL(link.href).pathname.replace(/\/$/, "");
+    const menu = to === prefix.replace(/\/$/, "");
+    if (menu ? path === to || path.endsWith("/launch") : path.startsWith(to)) link.setAttribute("aria-current", "page");
+  }
+  theme();
+  $("notices").addEventListener("toggle", (event) => { if (event.newState === "open") readAll(); });
+  watch((kind) => {
+    if (kind === "me" && known.me) { meter(known.me); ribbon(known.me.site); person(known.me); }
+    if (kind === "notices") notices();
+    if (kind === "workloads") endings();
+  });
+  setInterval(endings, 5000);
+}

@@ -1,0 +1,145 @@
+// A workload's card, and everything that can be done with it.
+import { post, postOnce, tellError } from "./api.js";
+import { clock, confirmed, credits, gib, gpu, h, now, prefix, sentence, span, toast } from "./dom.js";
+import { extend } from "./header.js";
+import { known, refetch, tell } from "./store.js";
+
+export const LIVE = ["queued", "offered", "starting", "running", "stopping"];
+const STATES = { queued: "Waiting", offered: "Your turn", starting: "Starting", running: "Running", stopping: "Stopping", stopped: "Ended", failed: "Failed" };
+const MINE = new Set(); // started from this page: told when they run
+const after = () => { refetch("workloads"); refetch("offers"); refetch("me"); };
+
+async function act(path, body, button) {
+  if (button) button.disabled = true;
+  try { return await post(path, body); } catch (error) { tellError(error); if (button) button.disabled = false; return null; } finally { after(); }
+}
+
+/** Start at once: the card is there before the answer is. */
+export async function start(offer, title, share, price, set = {}) {
+  const ghost = {
+    id: `new-${Date.now()}`, name: title, kind: "notebook", status: "starting", target: "running", url: "", share, price, cost: "0",
+    offer, offer_title: title, cpu: "", memory_mib: 0, created_at: new Date(now()).toISOString(), alternatives: [], notes: [], reason: "", next: "",
+    progress: { done: 0, of: 4, text: "Asking for a place" }, ghost: true,
+  };
+  known.workloads = [ghost, ...(known.workloads || [])];
+  tell("workloads");
+  try {
+    const made = await postOnce("workloads", { offer, set });
+    MINE.add(made.id);
+    known.workloads = [made, ...known.workloads.filter((w) => w.id !== ghost.id && w.id !== made.id)];
+  } catch (error) {
+    known.workloads = known.workloads.filter((w) => w.id !== ghost.id);
+    tellError(error);
+  }
+  tell("workloads");
+  after();
+}
+
+/** When what was started here runs: say so, and put the focus where it is wanted. */
+export function announce() {
+  for (const w of known.workloads || []) {
+    if (!MINE.has(w.id) || !["running", "failed"].includes(w.status)) continue;
+    MINE.delete(w.id);
+    if (w.status === "failed") { toast(`${w.name} did not start: ${w.reason}`, w.next, true); continue; }
+    toast(`${w.name} is ready`, "Open JupyterLab to begin");
+    const free = [document.body, null].includes(document.activeElement) || document.activeElement.closest?.(".offer, .job, main:focus");
+    if (free) document.querySelector(`[data-key="${CSS.escape(w.id)}"] [data-act="open"]`)?.focus();
+  }
+}
+export const follow = (id) => MINE.add(id);
+
+function pair(label, ...value) { return h("div", null, h("strong", null, ...value), label); }
+
+function numbers(w) {
+  const pairs = [];
+  if (w.lease_ends_at && w.status === "running") pairs.push(pair("time left", h("span", { "data-until": w.lease_ends_at, "data-hotly": "" })));
+  if (w.status === "offered") pairs.push(pair("to accept", h("span", { "data-until": w.offered_until, "data-hotly": "" })));
+  if (w.status === "queued" && w.position) pairs.push(pair("in the queue", `No. ${w.position}`));
+  if (w.status === "queued") pairs.push(pair("expected start", w.starts_at ? clock(w.starts_at) : "not known yet"));
+  if (["running", "stopping"].includes(w.status)) {
+    pairs.push(pair("credits so far", h("span", { "data-cost": w.cost, "data-rate": w.status === "running" ? w.price.per_hour : 0, "data-at": now() - (Date.now() - (known.fetchedAt || Date.now())) }, credits(w.cost))));
+  }
+  if (["stopped", "failed"].includes(w.status)) {
+    pairs.push(pair("credits", credits(w.cost)));
+    if (w.started_at && w.ended_at) pairs.push(pair("ran for", span((Date.parse(w.ended_at) - Date.parse(w.started_at)) / 1000)));
+  }
+  return pairs.length ? h("div.pairs", null, pairs) : null;
+}
+
+function steps(w) {
+  if (!["starting", "stopping"].includes(w.status)) return null;
+  const p = w.progress || { done: 0, of: 4, text: w.status === "starting" ? "Starting" : "Saving and stopping" };
+  return h("div.steps", { role: "progressbar", "aria-valuemin": 0, "aria-valuemax": p.of, "aria-valuenow": p.done, "aria-valuetext": p.text },
+    h("div.dots", null, Array.from({ length: p.of }, (_, i) => h(`i${i < p.done ? ".done" : i === p.done ? ".now" : ""}`))),
+    h("p", { "aria-live": "polite" }, sentence(p.text), "…"));
+}
+
+function why(w) {
+  const lines = [w.reason, w.next].filter(Boolean).map((line) => h("p", null, sentence(line)));
+  if (w.status === "offered") lines.unshift(h("p", null, h("strong", null, "It is your turn."), " The place is held for you."));
+  const notes = LIVE.includes(w.status) ? (w.notes || []).map((note) => h("p.small", null, note)) : [];
+  if (!lines.length && !notes.length) return null;
+  return h(`div.why${w.status === "failed" ? ".failed" : w.status === "offered" ? ".turn" : ""}`, null, lines, notes);
+}
+
+function alternatives(w) {
+  if (w.status !== "queued" || !w.alternatives.length) return null;
+  return h("div", null, h("p.small.muted", null, "Would start now instead:"), h("div.acts", null,
+    w.alternatives.slice(0, 3).map((one) => h("button.button.small", {
+      type: "button", "data-act": `alt-${one.offer}`,
+      onclick: async (event) => {
+        event.target.disabled = true;
+        if (await act(`workloads/${w.id}/stop`)) start(one.offer, one.text.replace(/ starts now$/, ""), w.share, one.price, one.set);
+      },
+    }, one.text))));
+}
+
+async function stop(w, button) {
+  const waiting = ["queued", "offered"].includes(w.status);
+  const sure = await confirmed(waiting ? `Leave the queue for ${w.name}?` : `Stop ${w.name}?`,
+    waiting ? "Nothing was charged. You can ask for it again at any time." : "Files stay; what only lives in memory is lost. You pay for the time until now.",
+    waiting ? "Leave the queue" : "Stop");
+  if (sure) act(`workloads/${w.id}/stop`, {}, button);
+}
+
+async function relaunch(w, set, button) {
+  const made = await act(`workloads/${w.id}/relaunch`, { set }, button);
+  if (made) { follow(made.id); if (location.pathname.includes(`/workloads/${w.id}`)) location.assign(`${prefix}workloads/${made.id}`); }
+}
+
+function actions(w) {
+  const button = (kind, name, label, onclick) => h(`button.button${kind}`, { type: "button", "data-act": name, "aria-label": `${label}: ${w.name}`, onclick }, label);
+  if (w.ghost) return null;
+  const all = [];
+  if (w.status === "running") {
+    all.push(h("a.button.primary", { href: w.url, target: "_blank", rel: "noopener", "data-act": "open", "aria-label": `Open JupyterLab: ${w.name}` }, w.kind === "notebook" ? "Open JupyterLab" : "Open"));
+    if (w.can_extend) all.push(button("", "extend", "Extend", () => extend(w.id)));
+  }
+  if (w.status === "offered") all.push(button(".primary", "accept", "Accept", (e) => { follow(w.id); act(`workloads/${w.id}/accept`, {}, e.target); }));
+  if (["stopped", "failed"].includes(w.status)) {
+    const larger = Object.entries(w.suggestion || {}).map(([k, v]) => `${k} ${v}`).join(", ");
+    if (larger) all.push(button(".primary", "larger", `Relaunch with ${larger}`, (e) => relaunch(w, w.suggestion, e.target)));
+    all.push(button("", "relaunch", larger ? "Same again" : "Relaunch", (e) => relaunch(w, {}, e.target)));
+  }
+  if (["queued", "offered", "starting", "running"].includes(w.status)) all.push(button(".plain", "stop", w.status === "queued" ? "Leave the queue" : w.status === "offered" ? "Decline" : "Stop", (e) => stop(w, e.target)));
+  return all.length ? h("div.acts", null, all) : null;
+}
+
+function notify(w) {
+  if (w.status !== "queued") return null;
+  const box = h("input", { type: "checkbox", "data-act": "notify", checked: w.notify, onchange: () => act(`workloads/${w.id}/notify`, { on: box.checked }) });
+  return h("label.switch", null, box, "Notify me, and hold my turn for ten minutes");
+}
+
+export function what(w) {
+  const size = [w.cpu ? `${w.cpu} CPU` : "", w.memory_mib ? gib(w.memory_mib) : ""].filter(Boolean);
+  return [gpu(w.share.milli) + (w.share.emulated ? " (emulated)" : ""), ...size].join(" · ");
+}
+
+/** `deep` is the card on the workload's own page, which has a heading of its own. */
+export function job(w, deep = false) {
+  const title = deep ? null : h("h3", { id: `t-${w.id}` }, w.ghost ? w.name : h("a", { href: `${prefix}workloads/${w.id}` }, w.name));
+  return h("li", null, h(`article.card.job${LIVE.includes(w.status) ? "" : ".ended"}`, deep ? { "aria-label": w.name } : { "aria-labelledby": `t-${w.id}` },
+    h("div.top-line", null, h("div", null, title, h("p.what", null, what(w))), h(`span.state.${w.status}`, null, STATES[w.status] || w.status)),
+    steps(w), numbers(w), why(w), alternatives(w), notify(w), actions(w)));
+}

@@ -1,0 +1,16 @@
+// Which page this is. Each is its own document: the shell is small and its assets are cached.
+import { prefix } from "./dom.js";
+import { launchPage } from "./frames.js";
+import { header } from "./header.js";
+import { inventoryPage } from "./inventory.js";
+import { menuPage, workloadsPage } from "./menu.js";
+import { peoplePage } from "./people.js";
+import { begin } from "./store.js";
+import { usagePage } from "./usage.js";
+import { workloadPage } from "./workload.js";
+
+const [page = "", id] = location.pathname.slice(prefix.length).split("/");
+header();
+if (page === "workloads" && id) workloadPage(decodeURIComponent(id));
+else ({ "": menuPage, workloads: workloadsPage, launch: launchPage, usage: usagePage, inventory: inventoryPage, people: peoplePage }[page])?.();
+begin();

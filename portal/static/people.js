@@ -1,0 +1,72 @@
+// For administrators: who is here, inviting, credits, quotas.
+import { api, post, tellError } from "./api.js";
+import { $, asked, confirmed, credits, h, sentence, toast } from "./dom.js";
+
+const ROLES = ["member", "assistant", "instructor", "admin"];
+
+/** The link is shown once: it is stored hashed. */
+function showLink(invitation) {
+  const field = h("input", { readonly: true, value: invitation.url, "aria-label": "Invitation link", onfocus: () => field.select() });
+  const copy = h("button.button.primary", { type: "button", onclick: async () => {
+    try { await navigator.clipboard.writeText(invitation.url); copy.textContent = "Copied"; } catch { field.focus(); field.select(); toast("Press Ctrl+C to copy it"); }
+  } }, "Copy");
+  const box = h("dialog", { "aria-labelledby": "link-title", onclose: () => box.remove() }, h("h2", { id: "link-title" }, "Invitation link"),
+    h("p.muted", null, `It works once, until ${new Date(invitation.expires_at).toLocaleString()}, and is not shown again.`),
+    h("div.copy", null, field, copy), h("div.acts", null, h("button.button", { type: "button", onclick: () => box.close() }, "Done")));
+  document.body.append(box);
+  box.showModal();
+}
+
+export function peoplePage() {
+  const people = h("tbody");
+  const quotas = h("tbody");
+  const attempt = async (work, done) => { try { const answer = await work(); if (done) toast(done); load(); return answer; } catch (error) { tellError(error); return null; } };
+
+  async function invite() {
+    const form = await asked("Invite somebody", "They choose a name and a password with the link.", [
+      { name: "role", label: "Role", options: ROLES, value: "member" }, { name: "tenant", label: "Tenant", value: "main", required: true },
+      { name: "email", label: "E-mail (optional, for display)", type: "email" }], "Make the link");
+    if (!form) return;
+    const made = await attempt(() => post("invitations", form));
+    if (made) showLink(made);
+  }
+  async function grant(person) {
+    const form = await asked(`Credits for ${person.display_name || person.login}`, "They are added to the balance.", [{ name: "credits", label: "Credits", value: "50", required: true }], "Grant");
+    if (form) attempt(() => post(`people/${encodeURIComponent(person.login)}/grant`, form), "Granted");
+  }
+  async function turn(person) {
+    if (person.active && !await confirmed(`Deactivate ${person.display_name || person.login}?`, "Their tokens and sessions end and what they run is stopped.", "Deactivate")) return;
+    attempt(() => post(`people/${encodeURIComponent(person.login)}/${person.active ? "deactivate" : "activate"}`));
+  }
+  async function limit(quota = {}) {
+    const form = await asked("Set a limit", "Leave the limit empty to remove it. Without a person it is the tenant's own.", [
+      { name: "tenant", label: "Tenant", value: quota.tenant || "main", required: true }, { name: "person", label: "Person (login)", value: quota.person || "" },
+      { name: "dimension", label: "Of what", options: ["gpu", "cpu", "memory", "workloads"], value: quota.dimension || "gpu" },
+      { name: "limit", label: "Limit", placeholder: "1/2, 8, 32Gi", value: "" }], "Set");
+    if (form) attempt(() => api("quotas", { method: "PUT", body: { ...form, limit: form.limit.trim() || null } }), "Set");
+  }
+
+  const head = (...names) => h("thead", null, h("tr", null, names.map((n) => h("th", { scope: "col" }, n))));
+  $("main").replaceChildren(h("div.page-head", null, h("div", null, h("h1", null, "People"), h("p", null, "Who may use this site, and how much.")), h("button.button.primary", { type: "button", onclick: invite }, "Invite")),
+    h("section.card", { "aria-label": "People" }, h("div.scroll", null, h("table", null, head("Name", "Role", "Credits", "State", ""), people))),
+    h("section.card.gap", { "aria-labelledby": "h-quota" }, h("div.page-head", null, h("h2", { id: "h-quota" }, "Quotas"), h("button.button.small", { type: "button", onclick: () => limit() }, "Set a limit")),
+      h("div.scroll", null, h("table", null, head("Tenant", "Person", "Of what", "Limit", ""), quotas))));
+
+  const small = (label, onclick, name) => h("button.button.small", { type: "button", onclick, "aria-label": `${label}: ${name}` }, label);
+  const blank = (columns, error) => h("tr", null, h("td.muted", { colspan: columns }, error ? `${sentence(error.message)}. ${sentence(error.next)}` : "None yet."));
+  async function load() {
+    try {
+      const items = (await api("people")).items;
+      people.replaceChildren(...items.map((p) => h("tr", null, h("td", null, h("strong", null, p.display_name || p.login), h("div.small.muted", null, p.login)),
+        h("td", null, p.memberships.map((m) => `${m.role} in ${m.tenant_name}`).join(", ") || "–"), h("td.num", null, credits(p.balance)),
+        h("td", null, p.active ? "Active" : h("span.tag.off", null, "Deactivated")),
+        h("td.right", null, h("div.acts", null, small("Grant credits", () => grant(p), p.login), small(p.active ? "Deactivate" : "Activate", () => turn(p), p.login))))));
+    } catch (error) { people.replaceChildren(blank(5, error)); }
+    try {
+      const items = (await api("quotas")).items;
+      quotas.replaceChildren(...(items.length ? items.map((q) => h("tr", null, h("td", null, q.tenant), h("td", null, q.person || "everybody together"), h("td", null, q.dimension), h("td.num", null, q.text),
+        h("td.right", null, small("Change", () => limit(q), `${q.dimension} of ${q.person || q.tenant}`)))) : [blank(5)]));
+    } catch (error) { quotas.replaceChildren(blank(5, error)); }
+  }
+  load();
+}

@@ -1,0 +1,36 @@
+// What was spent: the balance, the burn chart (Panel), the statement.
+import { api, tellError } from "./api.js";
+import { $, clock, credits, h, prefix, sentence } from "./dom.js";
+import { frame } from "./frames.js";
+
+export async function usagePage() {
+  const rows = h("tbody");
+  const tiles = h("div.tiles");
+  const more = h("button.button.gap", { type: "button", hidden: true }, "Show older");
+  const table = h("div.scroll", null, h("table", null, h("caption.sr", null, "Statement, the newest first"),
+    h("thead", null, h("tr", null, ["When", "What", "Workload"].map((t) => h("th", { scope: "col" }, t)), h("th.right", { scope: "col" }, "Credits"))), rows));
+  const statement = h("section.card.gap", { "aria-labelledby": "h-st" }, h("h2", { id: "h-st" }, "Statement"), table, more);
+  $("main").replaceChildren(h("div.page-head", null, h("div", null, h("h1", null, "Usage"), h("p", null, "Credits are held before a start and settled by the second when it ends."))), tiles,
+    h("section.card", { "aria-labelledby": "h-burn" }, h("h2", { id: "h-burn" }, "Balance over time"), frame("panels/usage", "Balance over time")), statement);
+
+  let cursor = "";
+  async function load() {
+    let usage;
+    try { usage = await api(`usage${cursor ? `?cursor=${encodeURIComponent(cursor)}` : ""}`); } catch (error) { tellError(error); return; }
+    if (!cursor) {
+      const tile = (value, label) => h("div.card.tile", null, h("strong", null, value), h("span", null, label));
+      tiles.replaceChildren(tile(credits(usage.balance), "credits left"), tile(credits(usage.held), "held for what runs"), tile(credits(usage.spent), "spent"), tile(usage.gpu_hours, "GPU-hours"));
+    }
+    for (const line of usage.items) {
+      const plus = !line.amount.startsWith("-");
+      rows.append(h("tr", null, h("td.muted.num", null, clock(line.at)), h("td", null, sentence(line.text || line.kind)),
+        h("td", null, line.workload ? h("a", { href: `${prefix}workloads/${line.workload}` }, line.workload_name || line.workload) : "–"),
+        h(`td.right.num.${plus ? "plus" : "minus"}`, null, (plus ? "+" : "−") + credits(line.amount.replace("-", "")))));
+    }
+    if (!rows.children.length) table.replaceChildren(h("p.muted", null, "Nothing yet: your statement begins with your first start."));
+    cursor = usage.next || "";
+    more.hidden = !cursor;
+  }
+  more.addEventListener("click", load);
+  load();
+}

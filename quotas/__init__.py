@@ -1,0 +1,1 @@
+"""Who may hold how much: standing and limits, admission, queue order, the Verdict, the ledger."""

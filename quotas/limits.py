@@ -1,0 +1,101 @@
+"""Limits in many dimensions, and what is used of them, by scope (a person, a tenant)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from catalog.asks import Ask
+from catalog.units import format_bytes, format_cpu, format_gpu
+
+
+class Dimension(StrEnum):
+    """What is limited while it runs; base units in brackets."""
+
+    GPU = "gpu"
+    """milli-GPU"""
+    CPU = "cpu"
+    """milli-cores"""
+    MEMORY = "memory"
+    """bytes"""
+    WORKLOADS = "workloads"
+    """how many at once"""
+
+    def show(self, amount: int) -> str:
+        """For people: ``gpu`` 250 → ``"1/4 GPU"``."""
+        match self:
+            case Dimension.GPU:
+                return format_gpu(amount) if amount else "0 GPU"
+            case Dimension.CPU:
+                return format_cpu(amount)
+            case Dimension.MEMORY:
+                return format_bytes(amount)
+            case Dimension.WORKLOADS:
+                return f"{amount} running at once" if amount != 1 else "1 running at a time"
+
+
+Amounts = Mapping[Dimension, int]
+
+
+def use_of(ask: Ask) -> dict[Dimension, int]:
+    """What an ask counts in each dimension while it holds its place."""
+    return {
+        Dimension.GPU: ask.gpu_milli,
+        Dimension.CPU: ask.cpu_milli,
+        Dimension.MEMORY: ask.memory_bytes,
+        Dimension.WORKLOADS: 1,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """A person or a tenant whose limits apply. `label` is how the person is told: ``you``."""
+
+    id: str
+    label: str
+    limits: Amounts = field(default_factory=dict[Dimension, int])
+
+    @property
+    def possessive(self) -> str:
+        return "your own" if self.label == "you" else f"{self.label}'s"
+
+
+@dataclass(frozen=True, slots=True)
+class Over:
+    """A limit that an ask would pass."""
+
+    scope: Scope
+    dimension: Dimension
+    wanted: int
+    used: int
+    limit: int
+
+    @property
+    def ever(self) -> bool:
+        """Whether the ask would pass if nothing else was used."""
+        return self.wanted <= self.limit
+
+    @property
+    def text(self) -> str:
+        show = self.dimension.show
+        if not self.ever:
+            return (
+                f"{show(self.wanted)} is wanted and {self.scope.possessive} limit"
+                f" is {show(self.limit)}"
+            )
+        return f"{self.scope.possessive} limit is {show(self.limit)} and {show(self.used)} is in use"
+
+
+def first_over(
+    wanted: Amounts, scopes: tuple[Scope, ...], used: Mapping[str, Amounts]
+) -> Over | None:
+    """The first limit that `wanted` more would pass, in the order of `scopes`; None if none.
+
+    `used` is by scope id; a missing scope or dimension is 0, a missing limit is no limit.
+    """
+    for scope in scopes:
+        in_use = used.get(scope.id, {})
+        for dimension, limit in scope.limits.items():
+            more, now = wanted.get(dimension, 0), in_use.get(dimension, 0)
+            if more and now + more > limit:
+                return Over(scope, dimension, more, now, limit)
+    return None

@@ -1,0 +1,160 @@
+"""The engine protocol: four verbs, each safe to repeat after a crash at any point.
+
+Every engine passes `tests/contract/test_engine.py`, the fake included.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from catalog.inventory import Node, Share
+
+
+class Enforcement(StrEnum):
+    """How hard a limit is isolated on this engine."""
+
+    HARD = "hard"
+    SOFT = "soft"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchSpec:
+    """All that an engine needs to run one attempt.
+
+    `argv` and `env` hold secrets: an engine keeps them in memory and in a 0600 file only.
+    `uid` None runs as the engine's own user. `deadline` ends the attempt even if nobody watches.
+    `port` is where the process must listen, on 127.0.0.1.
+    """
+
+    attempt_id: str
+    argv: Sequence[str]
+    env: Mapping[str, str]
+    cwd: str
+    port: int
+    cpu_milli: int
+    memory_bytes: int
+    deadline: datetime
+    uid: int | None = None
+    gid: int | None = None
+    shares: Sequence[Share] = ()
+
+
+class Phase(StrEnum):
+    """What an engine sees of an attempt."""
+
+    STARTING = "starting"
+    """Launched; does not listen yet."""
+    UP = "up"
+    """Listening on its port."""
+    ENDED = "ended"
+    """No process is left; `exit` says how."""
+
+
+class EndCause(StrEnum):
+    """Why the processes of an attempt ended."""
+
+    EXITED = "exited"
+    """By itself, with `exit_code`."""
+    STOPPED = "stopped"
+    """Because `stop` was called."""
+    DEADLINE = "deadline"
+    OUT_OF_MEMORY = "out-of-memory"
+    NOT_STARTED = "not-started"
+    """The command could not be run at all; `message` says why."""
+    LOST = "lost"
+    """Killed by somebody else, the machine restarted, or nothing is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How an attempt ended. `memory_peak_bytes` 0 when it was not measured."""
+
+    cause: EndCause
+    ended_at: datetime
+    exit_code: int | None = None
+    memory_peak_bytes: int = 0
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What an engine sees of one attempt now. `memory_bytes` is in use; 0 when unknown."""
+
+    attempt_id: str
+    phase: Phase
+    url: str = ""
+    started_at: datetime | None = None
+    exit: Exit | None = None
+    memory_bytes: int = 0
+    notes: tuple[str, ...] = ()
+    """What is not enforced, in words for a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How hard this engine holds each limit, with the reason where it does not."""
+
+    cpu: Enforcement
+    memory: Enforcement
+    gpu: Enforcement
+    reasons: tuple[str, ...] = field(default=())
+
+
+class EngineError(Exception):
+    """Base of what a verb may raise."""
+
+
+class TemporaryError(EngineError):
+    """Try again; nothing was changed, or what was is found by `observe`."""
+
+
+class PermanentError(EngineError):
+    """Trying again will not help; the message is for a person."""
+
+
+class Engine(Protocol):
+    """A place that runs attempts. Verbs block (call them in a thread); each returns within seconds."""
+
+    def launch(self, spec: LaunchSpec) -> Observation:
+        """Start the attempt unless it was started already; never starts it twice.
+
+        A repeated launch of a live or ended attempt returns what `observe` says and changes nothing
+        (the secrets of the first launch stay). Does not wait until the process listens.
+        Raises TemporaryError or PermanentError; after either nothing of the attempt runs.
+        """
+        ...
+
+    def observe(self, attempt_ids: Sequence[str] | None = None) -> list[Observation]:
+        """Every attempt that this engine knows and nobody has forgotten, or those asked for.
+
+        An id that the engine has never seen, or has forgotten, is not in the answer.
+        """
+        ...
+
+    def stop(self, attempt_id: str, grace_s: float = 10.0) -> None:
+        """Ask the attempt to end: TERM, then KILL after `grace_s`. Returns at once; `observe` shows
+        the end. Stopping what has ended or is unknown does nothing."""
+        ...
+
+    def extend(self, attempt_id: str, deadline: datetime) -> None:
+        """Move the deadline of a live attempt. Unknown or ended: does nothing."""
+        ...
+
+    def forget(self, attempt_id: str) -> None:
+        """Drop what is kept of an ended attempt (files, groups). Of a live one: does nothing."""
+        ...
+
+    def log(self, attempt_id: str, last_bytes: int = 65536) -> bytes:
+        """The end of what the attempt printed; empty when unknown or silent."""
+        ...
+
+    def inventory(self) -> list[Node]:
+        """Nodes and devices as they are now, health read anew."""
+        ...
+
+    def limits(self) -> Limits:
+        """What this engine can enforce on this machine now."""
+        ...
