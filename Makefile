@@ -49,5 +49,6 @@ lock: ## for maintainers, with uv: pin the newest allowed versions, with hashes
 	$(LOCK) --upgrade requirements/notebook.in --output-file requirements/notebook.lock
 
 clean: ## remove what was installed and built in this folder; data and shared environments stay
-	rm -rf .venv .envs deploy/proxy/node_modules build *.egg-info .pytest_cache .ruff_cache \
+	rm -rf .venv .envs deploy/proxy/node_modules \
+		tests/peers/oidc_provider/node_modules build *.egg-info .pytest_cache .ruff_cache \
 		.import_linter_cache .hypothesis

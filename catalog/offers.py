@@ -67,7 +67,8 @@ class Quantity(StrEnum):
         match self:
             case Quantity.MEMORY:
                 return next(
-                    (f"{base // size}{unit}" for size, unit in _SIZES if base % size == 0), f"{base}"
+                    (f"{base // size}{unit}" for size, unit in _SIZES if base % size == 0),
+                    f"{base}",
                 )
             case Quantity.DURATION:
                 days, rest = divmod(base, 86400)

@@ -32,15 +32,17 @@ _BYTES = re.compile(r"(\d{1,12}(?:\.\d{1,6})?)\s*([KMGT]i?)?B?")
 _DURATION = re.compile(r"(?:(\d{1,4})d)?(?:(\d{1,6})h)?(?:(\d{1,7})m)?(?:(\d{1,9})s)?")
 
 
-def parse_bytes(text: str | int) -> int:
+def parse_bytes(text: str | float | int) -> int:
     """``"80Gi"`` → bytes; a bare number is bytes already. Raises `BadValue`."""
     if isinstance(text, bool):
         raise BadValue(f"{text!r} is not a size", next="write it like 2Gi or 512Mi")
     if isinstance(text, int):
+        if abs(text) >= 10**18:
+            raise BadValue("that is not a size: it has too many digits", next="write it like 2Gi")
         return _not_negative(text, text)
-    match = _BYTES.fullmatch(text.strip())
+    match = _BYTES.fullmatch(str(text).strip())
     if match is None:
-        raise BadValue(f"{text!r} is not a size", next="write it like 2Gi or 512Mi")
+        raise BadValue(f"{str(text)[:40]!r} is not a size", next="write it like 2Gi or 512Mi")
     number, unit = match.groups()
     return int(Decimal(number) * _BYTE_UNITS[unit or ""])
 
@@ -66,6 +68,8 @@ def parse_milli(text: str | float | int) -> int:
 def parse_credits(text: str | float | int) -> int:
     """``"0.25"`` → 250000 micro-credits, exactly. Raises `BadValue`."""
     raw = str(text).strip()
+    if len(raw) > 25 or "e" in raw.lower():  # so short that Decimal computes it exactly
+        raise BadValue(f"{raw[:25]!r} is not an amount", next="write it like 0.25")
     try:
         value = Decimal(raw) * MICRO
     except InvalidOperation as error:

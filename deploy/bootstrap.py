@@ -23,6 +23,7 @@ from deploy.steps import SetupError, alone, run, shown
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PROXY = ROOT / "deploy" / "proxy"
+OPENID_PEER = ROOT / "tests" / "peers" / "oidc_provider"
 REQUIREMENTS = ROOT / "requirements"
 POINTER = ROOT / ".envs" / "notebook"
 """A link to the notebook environment in use; its `perijove-env.json` tells a launcher all."""
@@ -41,6 +42,8 @@ def main(arguments: list[str]) -> int:
         make_control_environment(arguments[0])
         make_notebook_environment()
         make_proxy()
+        if arguments[0] == "dev":
+            make_openid_peer()
     except SetupError as error:
         sys.stderr.write(f"perijove: {error}\n")
         if error.next:
@@ -95,9 +98,20 @@ def make_notebook_environment() -> None:
 
 
 def make_proxy() -> None:
-    """`deploy/proxy/node_modules` by the npm inside the Node wheel; nothing on PATH is used."""
-    stamp = PROXY / "node_modules" / ".perijove-lock"
-    mark = _digest(PROXY / "package-lock.json")
+    """`deploy/proxy/node_modules`."""
+    npm_install(PROXY, "configurable-http-proxy")
+
+
+def make_openid_peer() -> None:
+    """The OpenID provider that tests sign in with."""
+    npm_install(OPENID_PEER, "OpenID provider for the tests")
+
+
+def npm_install(folder: Path, title: str) -> None:
+    """The `node_modules` that a folder's lock names, by the npm inside the Node wheel; nothing on
+    PATH is used."""
+    stamp = folder / "node_modules" / ".perijove-lock"
+    mark = _digest(folder / "package-lock.json")
     if _read(stamp) == mark:
         return
     with alone(ROOT / ".envs" / ".lock"):
@@ -109,12 +123,12 @@ def make_proxy() -> None:
                 "the Node wheel is not in .venv", next="rm -r .venv and run this again"
             )
         npm = node.parent.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-        with shown("configurable-http-proxy"):
+        with shown(title):
             # Its own certificates and the system's: networks with a proxy have one of their own.
             run(
                 [node, "--use-system-ca", npm, "ci", "--ignore-scripts", "--omit=dev",
                  "--no-audit", "--no-fund", "--loglevel=error"],
-                cwd=PROXY,
+                cwd=folder,
                 next="check the network, and registry, proxy and cafile in ~/.npmrc",
             )  # fmt: skip
         stamp.write_text(mark, encoding="utf-8")

@@ -18,13 +18,11 @@ from hub.lifecycle import EndReason, Status, Target, require_move
 from hub.store import money
 from hub.store.ids import new_id
 from hub.store.tables import AttemptRow, DeviceRow, ShareRow, WorkloadRow
-from hub.world import Limits, read_world
+from hub.world import ACCEPT_WITHIN, Limits, read_world
 from quotas import ledger
 from quotas.admission import plan
 from quotas.ledger import Posting
 from spawners.engine import EndCause, Exit
-
-ACCEPT_WITHIN = timedelta(minutes=10)
 
 
 class Step:
@@ -125,10 +123,13 @@ def hold_shares(
 
 
 def accept(control: Control, row_id: str) -> None:
-    """The person takes the turn that was held: it starts, with its whole lease before it."""
+    """The person takes the turn that was held: it starts, with its whole lease before it. Raises
+    Conflict when the turn is over."""
     now = control.clock.now()
     with control.store.write() as session:
         row = session.get_one(WorkloadRow, row_id)
+        if row.offered_until is None or row.offered_until <= now:
+            raise Conflict("the ten minutes for which it was held are over", next="launch it again")
         attempt = session.get_one(AttemptRow, row.attempt_id)
         move(row, Status.STARTING)
         row.offered_until = None
@@ -139,15 +140,18 @@ def accept(control: Control, row_id: str) -> None:
     control.wake()
 
 
-def mark_step(control: Control, attempt_id: str, step: str) -> None:
-    """Remember before proceeding."""
+def mark_step(control: Control, attempt_id: str, step: str) -> bool:
+    """Remember before proceeding. False when the attempt has ended meanwhile."""
     with control.store.write() as session:
         attempt = session.get_one(AttemptRow, attempt_id)
-        if attempt.released_at is None and attempt.step != Step.READY:
+        if attempt.released_at is not None:
+            return False
+        if attempt.step != Step.READY:
             attempt.step = step
-            if step == Step.LAUNCHED and attempt.launched_at is None:
-                attempt.launched_at = control.clock.now()
-            session.add(attempt)
+        if step == Step.LAUNCHED and attempt.launched_at is None:
+            attempt.launched_at = control.clock.now()
+        session.add(attempt)
+        return True
 
 
 def mark_ready(control: Control, attempt_id: str) -> None:
@@ -261,17 +265,15 @@ def _end_of(
             )
         case EndCause.DEADLINE:
             return (Status.STOPPED, EndReason.LEASE_ENDED, "its time was up", "relaunch it")
+        case _ if row.reason_code == EndReason.START_FAILED:
+            return _start_failed(row.reason)
         case _ if row.target == Target.STOPPED:
             return (Status.STOPPED, EndReason(row.reason_code), row.reason, "")
         case EndCause.STOPPED:
             return (Status.STOPPED, EndReason.ASKED, "it was stopped", "")
         case _ if attempt.ready_at is None:
-            said = exit_.message or f"it ended with code {exit_.exit_code} while starting"
-            return (
-                Status.FAILED,
-                EndReason.START_FAILED,
-                f"it did not start: {said}; nothing was charged",
-                "look at its log, then relaunch it",
+            return _start_failed(
+                exit_.message or f"it ended with code {exit_.exit_code} while starting"
             )
         case EndCause.LOST:
             said = exit_.message or "it disappeared; the machine may have restarted"
@@ -286,6 +288,15 @@ def _end_of(
                 f"it ended by itself with code {code}",
                 "look at its log, then relaunch it",
             )
+
+
+def _start_failed(said: str) -> tuple[Status, EndReason, str, str]:
+    return (
+        Status.FAILED,
+        EndReason.START_FAILED,
+        f"it did not start: {said}; nothing was charged",
+        "look at its log, then relaunch it",
+    )
 
 
 def release(  # noqa: PLR0913
@@ -309,23 +320,32 @@ def used_cost(attempt: AttemptRow, until: datetime) -> int:
     return min(attempt.held, cost_of(attempt.price_per_hour, until - attempt.ready_at))
 
 
-def extend_lease(control: Control, row_id: str, by: timedelta, key: str, actor: str) -> datetime:
-    """A longer lease, held for in the ledger; the engine is told by the reconciler."""
+def was_extended(session: Session, attempt: AttemptRow, key: str) -> bool:
+    """Whether the extension of this key was made already."""
+    return money.was_posted(session, _posting_key(attempt, _extend_key(key)))
+
+
+def extend_lease(
+    control: Control, session: Session, row: WorkloadRow, by: timedelta, key: str, actor: str
+) -> None:
+    """A longer lease, held for in the ledger, once for each key; the engine is told by the
+    reconciler. The caller has seen in the same transaction that the attempt is live."""
     now = control.clock.now()
-    with control.store.write() as session:
-        row = session.get_one(WorkloadRow, row_id)
-        attempt = session.get_one(AttemptRow, row.attempt_id)
-        more = cost_of(attempt.price_per_hour, by)
-        if more:
-            _post(session, row, attempt, ledger.hold(more), f"extend:{key}", now, "set aside", actor)
-        attempt.held += more
-        attempt.lease_ends_at += by
-        attempt.warned = 0
-        row.duration_s += int(by.total_seconds())
-        history.tell_event(session, row, now, "extended")
-        session.add_all([row, attempt])
-    history.hint(control.bus, row)
-    return attempt.lease_ends_at
+    attempt = session.get_one(AttemptRow, row.attempt_id)
+    more = cost_of(attempt.price_per_hour, by)
+    posting = ledger.hold(more)
+    if not _post(session, row, attempt, posting, _extend_key(key), now, "set aside", actor):
+        return
+    attempt.held += more
+    attempt.lease_ends_at += by
+    attempt.warned = 0
+    row.duration_s += int(by.total_seconds())
+    history.tell_event(session, row, now, "extended")
+    session.add_all([row, attempt])
+
+
+def _extend_key(key: str) -> str:
+    return f"extend:{key}"
 
 
 def end(  # noqa: PLR0913
@@ -379,6 +399,11 @@ def _close_hold(
 def _post(  # noqa: PLR0913
     session: Session, row: WorkloadRow, attempt: AttemptRow, posting: Posting, key: str,
     at: datetime, text: str, actor: str = "system",
-) -> None:  # fmt: skip
-    cause = money.Cause(f"{attempt.id}:{key}", actor, at, text, row.id, attempt.id)
-    money.post(session, money.Owner(row.tenant_id, row.person_id), posting, cause)
+) -> bool:  # fmt: skip
+    """False when it was posted before; nothing changes then."""
+    cause = money.Cause(_posting_key(attempt, key), actor, at, text, row.id, attempt.id)
+    return money.post(session, money.Owner(row.tenant_id, row.person_id), posting, cause)
+
+
+def _posting_key(attempt: AttemptRow, key: str) -> str:
+    return f"{attempt.id}:{key}"

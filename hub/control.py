@@ -124,9 +124,7 @@ def _stop_on_signals(servers: list[_Server]) -> None:
 
 def main() -> int:
     """Exit code 78 and one JSON line on stderr for what the operator must mend."""
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s"
-    )
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     os.umask(0o077)
     try:
         settings = Settings.load()

@@ -126,9 +126,11 @@ class HubApi:
             raise Unavailable(f"the Hub gave no token: {_said(status, body)}")
         return str(body["token"])
 
-    async def end_sessions(self, name: str) -> None:
-        """Every browser session and token of a person ends now."""
-        status, body = await self._call("POST", f"/perijove/end-sessions/{quote(name)}", {})
+    async def end_sessions(self, name: str, *, tokens: bool = True) -> None:
+        """Every browser session of a person ends now, and with `tokens` every token of theirs:
+        those for scripts, and those of their servers, which cannot go on without."""
+        path = f"/perijove/end-sessions/{quote(name)}"
+        status, body = await self._call("POST", path, {"tokens": tokens})
         if status not in {204, 404}:
             raise Unavailable(f"the Hub did not end the sessions: {_said(status, body)}")
 
@@ -150,9 +152,7 @@ class HubApi:
     async def _events(self, path: str) -> AsyncIterator[dict[str, Any]]:
         headers = self._headers | {"Accept": "text/event-stream"}
         try:
-            async with self._live.get(
-                self._url + path, headers=headers, timeout=_STREAM
-            ) as answer:
+            async with self._live.get(self._url + path, headers=headers, timeout=_STREAM) as answer:
                 async for line in answer.content:
                     if line.startswith(b"data:"):
                         yield _json(line[5:].decode())

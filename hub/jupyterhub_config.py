@@ -5,15 +5,27 @@ Run by JupyterHub, which provides `c`.
 # pyright: reportUndefinedVariable=false
 # ruff: noqa: F821 (JupyterHub defines `c`)
 
+import hmac
+import json
+import sys
 from pathlib import Path
 
+from catalog.clock import SystemClock
+from catalog.errors import BadSetup
 from hub.auth.authenticator import PerijoveAuthenticator
+from hub.auth.oidc import OpenIdClient
+from hub.auth.providers import load_providers
 from hub.control_door import ControlDoor
 from hub.settings import API_SCOPE, PORTAL_PREFIX, Settings
 from spawners.jupyterhub import PerijoveSpawner
 
-settings = Settings.load()
-ports = settings.ports
+try:
+    settings = Settings.load()
+    openid_providers = load_providers(settings.oidc_file)
+except BadSetup as error:
+    # What only the operator can mend: the supervisor shows this line and does not restart.
+    sys.stderr.write(json.dumps({"error": error.as_dict()}) + "\n")
+    sys.exit(78)
 door = ControlDoor(settings.socket)
 
 
@@ -41,6 +53,9 @@ class _Port:
 PerijoveSpawner.port_to_control = _Port()
 PerijoveAuthenticator.door = door
 PerijoveAuthenticator.settings = settings
+PerijoveAuthenticator.clients = {
+    found.name: OpenIdClient(found, settings.url, SystemClock()) for found in openid_providers
+}
 HUB_HOME = settings.home / "hub"
 
 # ---- addresses ------------------------------------------------------------------------------
@@ -70,6 +85,11 @@ c.Authenticator.auth_refresh_age = 60
 c.Authenticator.refresh_pre_spawn = False
 c.Authenticator.auth_refresh_strict = True
 c.Authenticator.any_allow_config = True
+# Kept of an OpenID sign-in, encrypted: the ID token, which the provider wants back at the logout.
+c.Authenticator.enable_auth_state = bool(openid_providers)
+c.CryptKeeper.keys = [
+    hmac.digest(c.JupyterHub.cookie_secret, b"perijove: kept of a sign-in", "sha256")
+]
 c.JupyterHub.token_expires_in_default = 7 * 86400
 c.JupyterHub.token_expires_in_max_seconds = 90 * 86400
 c.JupyterHub.oauth_token_expires_in = 12 * 3600

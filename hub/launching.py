@@ -164,9 +164,7 @@ def _new_workload(
     return row
 
 
-def _earlier(
-    session: Session, actor: Actor, wish: Wish, fingerprint: str
-) -> WorkloadRow | None:
+def _earlier(session: Session, actor: Actor, wish: Wish, fingerprint: str) -> WorkloadRow | None:
     if not wish.idempotency_key:
         return None
     row = session.get(IdempotencyRow, (actor.person_id, wish.idempotency_key))
@@ -229,4 +227,3 @@ def larger(control: Control, row: WorkloadRow) -> dict[str, Any] | None:
         return dict(offer.answer({**row.answers, "memory": field.quantity.show(wanted)}).set)
     except BadValue:
         return None
-

@@ -35,12 +35,32 @@ def keep(control: Control) -> None:
             )
         ).all()
     for workload_id in missed:
-        said = "your turn was held for ten minutes and has gone to the next"
-        attempts.begin_stopping(control, workload_id, EndReason.TURN_MISSED, said)
-    for _, row in ended:
-        attempts.begin_stopping(control, row.id, EndReason.LEASE_ENDED, "its time was up")
+        _give_turn_on(control, workload_id, now)
+    for attempt, row in ended:
+        _end_lease(control, attempt.id, row.id, now)
     for attempt, row in ending:
         _warn(control, attempt, row, now)
+
+
+def _give_turn_on(control: Control, workload_id: str, now: datetime) -> None:
+    with control.store.write() as session:
+        row = session.get_one(WorkloadRow, workload_id)
+        if row.status != Status.OFFERED or row.offered_until is None or row.offered_until > now:
+            return  # accepted since it was looked at
+        said = "your turn was held for ten minutes and has gone to the next"
+        attempts.begin_stopping(control, row.id, EndReason.TURN_MISSED, said, session=session)
+        history.tell_notice(session, row, now, "ended", f"{row.name}: {said}.", mail=True)
+    control.wake()
+
+
+def _end_lease(control: Control, attempt_id: str, workload_id: str, now: datetime) -> None:
+    with control.store.write() as session:
+        if session.get_one(AttemptRow, attempt_id).lease_ends_at > now - LATE:
+            return  # extended since it was looked at
+        attempts.begin_stopping(
+            control, workload_id, EndReason.LEASE_ENDED, "its time was up", session=session
+        )
+    control.wake()
 
 
 def _leased():  # noqa: ANN202 (SQLModel's Select)

@@ -88,7 +88,8 @@ class SignIns:
         self._failures[login] = recent
         if len(recent) >= _TRIES:
             raise Busy(
-                "too many wrong passwords for this account", next="wait five minutes, then try again"
+                "too many wrong passwords for this account",
+                next="wait five minutes, then try again",
             )
 
     def failed(self, login: str, now: datetime) -> None:
@@ -232,9 +233,7 @@ def persons_of_identity(
 
 def _note_sign_in(control: Control, person: PersonRow, how: str) -> None:
     with control.store.write() as session:
-        audit.record(
-            session, control.clock.now(), person.id, "sign-in", how, person.tenant_id
-        )
+        audit.record(session, control.clock.now(), person.id, "sign-in", how, person.tenant_id)
 
 
 def admin_link(control: Control, *, if_needed: bool = False) -> tuple[str, datetime] | None:
@@ -273,9 +272,7 @@ def invite(
             control, "invitation", tenant_id, role, email, actor.person_id, now + INVITATION_LIFE
         )
         session.add(link)
-        audit.record(
-            session, now, actor.person_id, "invite", link.id, tenant_id, {"role": role}
-        )
+        audit.record(session, now, actor.person_id, "invite", link.id, tenant_id, {"role": role})
     return f"{control.settings.url}/hub/invitation?token={secret}", link.expires_at
 
 
@@ -298,9 +295,7 @@ def look_at_link(control: Control, purpose: str, secret: str) -> LinkRow:
         return _valid_link(control, session, purpose, secret)
 
 
-def use_admin_link(
-    control: Control, sign_ins: SignIns, secret: str, password: str
-) -> PersonRow:
+def use_admin_link(control: Control, sign_ins: SignIns, secret: str, password: str) -> PersonRow:
     """Consume the link: signs in the first administrator, and sets the password if one is given."""
     now = control.clock.now()
     hashed = sign_ins.hash(password) if password else None
@@ -317,9 +312,7 @@ def use_admin_link(
     return person
 
 
-def use_invitation(
-    control: Control, sign_ins: SignIns, secret: str, new: NewPerson
-) -> PersonRow:
+def use_invitation(control: Control, sign_ins: SignIns, secret: str, new: NewPerson) -> PersonRow:
     """Consume the link: creates a local account in its tenant."""
     login = new.login.strip().lower()
     if not _LOGIN.fullmatch(login):

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Coroutine
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlmodel import col, select
@@ -20,7 +20,7 @@ from hub import attempts, leases, starting
 from hub.attempts import Step
 from hub.control_context import Control
 from hub.hub_api import HubApi, StartRefused
-from hub.lifecycle import Status, Target
+from hub.lifecycle import EndReason, Status, Target
 from hub.store.tables import AttemptRow, PersonRow, WorkloadRow
 from spawners.engine import EndCause, Exit, Observation, Phase
 
@@ -31,6 +31,9 @@ INVENTORY_EVERY = timedelta(seconds=10)
 REJOIN_EVERY = timedelta(seconds=10)
 STOP_GRACE_S = 5.0
 START_WITHIN = timedelta(minutes=5)
+Open = tuple[AttemptRow, WorkloadRow, PersonRow]
+"""An attempt whose place is not free yet, its workload and its person."""
+Work = Callable[[AttemptRow, WorkloadRow, PersonRow], Coroutine[Any, Any, None]]
 
 
 class Reconciler:
@@ -42,6 +45,7 @@ class Reconciler:
         self._wake = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._deadlines: dict[str, datetime] = {}
         self._nodes_at = control.clock.now()
         self._rejoined_at = control.clock.now()
         self.beat_at = control.clock.now()
@@ -68,7 +72,8 @@ class Reconciler:
         if control.clock.now() - self._nodes_at > INVENTORY_EVERY:
             await self._thread(self._read_inventory)
         await self._thread(leases.keep, control)
-        await self._thread(self._watch)
+        for ended in await self._thread(self._watch):
+            self._spawn(f"forget:{ended[0].id}", self._forget_server, *ended)
         await self._thread(attempts.grant_what_fits, control)
         for attempt, row, person in await self._thread(self._open):
             self._drive(attempt, row, person)
@@ -95,7 +100,7 @@ class Reconciler:
         self._control.nodes = self._control.engine.inventory()
         self._nodes_at = self._control.clock.now()
 
-    def _open(self) -> list[tuple[AttemptRow, WorkloadRow, PersonRow]]:
+    def _open(self) -> list[Open]:
         with self._control.store.read() as session:
             rows = session.exec(
                 select(AttemptRow, WorkloadRow, PersonRow)
@@ -105,27 +110,39 @@ class Reconciler:
             )
             return [tuple(row) for row in rows]  # type: ignore[misc]
 
-    def _watch(self) -> None:
-        """Apply every end that the engine has seen."""
+    def _watch(self) -> list[Open]:
+        """Apply every end that the engine has seen, and tell it every lease that changed; returns
+        what ended."""
         control = self._control
-        open_attempts = {attempt.id: (attempt, row) for attempt, row, _ in self._open()}
+        open_attempts = {found[0].id: found for found in self._open()}
         seen = {o.attempt_id: o for o in control.engine.observe(list(open_attempts))}
-        for attempt_id, (attempt, _) in open_attempts.items():
-            if exit_ := self._end_of(attempt, seen.get(attempt_id)):
+        ended: list[Open] = []
+        for attempt_id, found in open_attempts.items():
+            if exit_ := self._end_of(found[0], seen.get(attempt_id)):
                 attempts.finish(control, attempt_id, exit_)
+                ended.append(found)
+            elif attempt_id in seen:
+                self._tell_deadline(found[0])
         for known in control.engine.observe():
             if known.attempt_id not in open_attempts:
                 self._drop(known)
+        return ended
+
+    def _tell_deadline(self, attempt: AttemptRow) -> None:
+        if self._deadlines.get(attempt.id) != attempt.lease_ends_at:
+            self._control.engine.extend(attempt.id, attempt.lease_ends_at)
+            self._deadlines[attempt.id] = attempt.lease_ends_at
 
     def _end_of(self, attempt: AttemptRow, seen: Observation | None) -> Exit | None:
         if seen is not None:
             return seen.exit if seen.phase is Phase.ENDED else None
-        if attempt.launched_at is not None:
+        if attempt.launched_at is not None or attempt.ready_at is not None:
             message = "its processes and their records are gone; the machine may have restarted"
             return Exit(EndCause.LOST, self._control.clock.now(), message=message)
         return None
 
     def _drop(self, known: Observation) -> None:
+        self._deadlines.pop(known.attempt_id, None)
         if known.phase is Phase.ENDED:
             starting.forget(self._control, known.attempt_id)
         else:
@@ -133,22 +150,26 @@ class Reconciler:
 
     def _drive(self, attempt: AttemptRow, row: WorkloadRow, person: PersonRow) -> None:
         """Give the attempt a task for what it needs now, unless it has one."""
-        work: Callable[[AttemptRow, WorkloadRow, PersonRow], Coroutine[Any, Any, None]]
         if row.target == Target.STOPPED:
-            work, name = self._stop, f"stop:{attempt.id}"
-        elif row.status == Status.STARTING:
-            work, name = self._start, f"start:{attempt.id}"
-        else:
+            self._spawn(f"stop:{attempt.id}", self._stop, attempt, row, person)
+        elif row.status != Status.STARTING:
             return
+        elif self._control.clock.now() - _began(attempt, row) > START_WITHIN:
+            self._spawn(f"late:{attempt.id}", self._late, attempt, row, person)
+        else:
+            self._spawn(f"start:{attempt.id}", self._start, attempt, row, person)
+
+    def _spawn(
+        self, name: str, work: Work, attempt: AttemptRow, row: WorkloadRow, person: PersonRow
+    ) -> None:
         if name not in self._tasks:
             task = asyncio.create_task(self._guarded(work, attempt, row, person), name=name)
             self._tasks[name] = task
             task.add_done_callback(lambda done: self._tasks.pop(done.get_name(), None))
 
     async def _guarded(
-        self, work: Callable[..., Coroutine[Any, Any, None]], attempt: AttemptRow,
-        row: WorkloadRow, person: PersonRow,
-    ) -> None:  # fmt: skip
+        self, work: Work, attempt: AttemptRow, row: WorkloadRow, person: PersonRow
+    ) -> None:
         try:
             await work(attempt, row, person)
         except Unavailable as error:
@@ -162,21 +183,25 @@ class Reconciler:
 
     async def _start(self, attempt: AttemptRow, row: WorkloadRow, person: PersonRow) -> None:
         control = self._control
-        if control.clock.now() - attempt.created_at > START_WITHIN and not row.notify:
-            await self._fail(attempt, f"it was not up within {format_duration(START_WITHIN)}")
-            return
         try:
             if attempt.step == Step.GRANTED:
                 await self._thread(attempts.mark_step, control, attempt.id, Step.ASKED)
             await self._hub.start(person.hub_name, row.id)
             outcome = await self._hub.follow_start(person.hub_name, row.id)
         except StartRefused as error:
-            await self._fail(attempt, str(error))
+            await self._fail(attempt, row, person, str(error))
             return
         if outcome.ready:
             await self._thread(attempts.mark_ready, control, attempt.id)
         elif not await self._hub.is_ready(person.hub_name, row.id):
-            await self._fail(attempt, outcome.message or "the Hub gave up on it")
+            await self._fail(attempt, row, person, outcome.message or "the Hub gave up on it")
+
+    async def _late(self, attempt: AttemptRow, row: WorkloadRow, person: PersonRow) -> None:
+        """The Hub may hang: what did not come up in time is ended whatever it says."""
+        if start := self._tasks.get(f"start:{attempt.id}"):
+            start.cancel()
+        said = f"it was not up within {format_duration(START_WITHIN)}"
+        await self._fail(attempt, row, person, said)
 
     async def _rejoin(self) -> None:
         """A Hub that forgot a running server (a lost database, a kill at the wrong moment) is asked
@@ -192,18 +217,20 @@ class Reconciler:
         except (Unavailable, StartRefused) as error:
             log.warning("rejoin-waits why=%s", error)
 
-    async def _fail(self, attempt: AttemptRow, said: str) -> None:
+    async def _fail(
+        self, attempt: AttemptRow, row: WorkloadRow, person: PersonRow, said: str
+    ) -> None:
         """A start that will not come: whatever runs of it is stopped, and then it is settled."""
         control = self._control
         seen = await self._thread(control.engine.observe, [attempt.id])
-        now = control.clock.now()
         if not seen:
-            exit_ = Exit(EndCause.NOT_STARTED, now, message=said)
+            exit_ = Exit(EndCause.NOT_STARTED, control.clock.now(), message=said)
             await self._thread(attempts.finish, control, attempt.id, exit_)
         elif seen[0].phase is not Phase.ENDED:
-            await self._thread(control.engine.stop, attempt.id, STOP_GRACE_S)
-            await self._gone(attempt.id)
-        await self._forget_server(attempt)
+            reason = EndReason.START_FAILED
+            await self._thread(attempts.begin_stopping, control, row.id, reason, said)
+            await self._stop(attempt, row, person)
+        await self._forget_server(attempt, row, person)
 
     async def _stop(self, attempt: AttemptRow, row: WorkloadRow, person: PersonRow) -> None:
         """Stop the processes whether or not the Hub is there; the Hub forgets the server after."""
@@ -216,7 +243,7 @@ class Reconciler:
         elif attempt.launched_at is None:
             exit_ = Exit(EndCause.STOPPED, control.clock.now())
             await self._thread(attempts.finish, control, attempt.id, exit_)
-        await self._forget_server(attempt, person.hub_name, row.id)
+        await self._forget_server(attempt, row, person)
 
     async def _gone(self, attempt_id: str) -> None:
         """Wait until the engine sees the end; stop promises that it comes."""
@@ -227,16 +254,17 @@ class Reconciler:
             await asyncio.sleep(0.05)
 
     async def _forget_server(
-        self, attempt: AttemptRow, hub_name: str = "", server: str = ""
+        self, attempt: AttemptRow, row: WorkloadRow, person: PersonRow
     ) -> None:
-        if not hub_name:
-            with self._control.store.read() as session:
-                person = session.get_one(PersonRow, attempt.person_id)
-            hub_name, server = person.hub_name, attempt.workload_id
+        self._deadlines.pop(attempt.id, None)
         with contextlib.suppress(Unavailable):
             # Housekeeping: the Hub's own poll finds out too, and its page leads to the portal.
-            await self._hub.remove(hub_name, server)
+            await self._hub.remove(person.hub_name, row.id)
 
     async def _thread(self, act: Callable[..., Any], *args: Any) -> Any:  # noqa: ANN401
         return await asyncio.to_thread(act, *args)
 
+
+def _began(attempt: AttemptRow, row: WorkloadRow) -> datetime:
+    """When it was granted, or its turn was accepted: its lease began then."""
+    return attempt.lease_ends_at - timedelta(seconds=row.duration_s)

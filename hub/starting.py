@@ -13,7 +13,13 @@ from pathlib import Path
 
 from sqlmodel import col, select
 
-from blueprints.notebook import Command, Environment, render_notebook, render_rescue
+from blueprints.notebook import (
+    JUPYTER_CONFIG,
+    Command,
+    Environment,
+    render_notebook,
+    render_rescue,
+)
 from catalog.errors import Conflict, PerijoveError, Unavailable
 from catalog.units import parse_bytes
 from hub import attempts
@@ -70,7 +76,9 @@ def granted(control: Control, hub_name: str, server: str) -> Granted:
     raise Conflict(said, next="start a notebook from the menu", code="not-granted")
 
 
-def start(control: Control, hub_name: str, server: str, args: list[str], env: dict[str, str]) -> str:
+def start(
+    control: Control, hub_name: str, server: str, args: list[str], env: dict[str, str]
+) -> str:
     """Launch a granted attempt unless it was launched already; returns the attempt's id.
 
     Raises PerijoveError with a message for the person; nothing of it runs then.
@@ -78,6 +86,7 @@ def start(control: Control, hub_name: str, server: str, args: list[str], env: di
     grant = granted(control, hub_name, server)
     attempt = grant.attempt
     if control.engine.observe([attempt.id]):
+        _launched(control, attempt.id)  # a crash may have come between the launch and its mark
         return attempt.id
     try:
         command, port, rescue = _command(control, grant, tuple(args), env)
@@ -86,8 +95,15 @@ def start(control: Control, hub_name: str, server: str, args: list[str], env: di
         control.engine.launch(spec)
     except EngineError as error:
         raise Unavailable(str(error), next="try again, or tell the administrator") from error
-    attempts.mark_step(control, attempt.id, Step.LAUNCHED)
+    _launched(control, attempt.id)
     return attempt.id
+
+
+def _launched(control: Control, attempt_id: str) -> None:
+    """Mark it; what ended while it was being launched has no place any more and goes at once."""
+    if not attempts.mark_step(control, attempt_id, Step.LAUNCHED):
+        control.engine.stop(attempt_id, 0)
+        raise Conflict("it ended while it was starting", next="launch it again")
 
 
 def started(control: Control, attempt_id: str) -> Started | None:
@@ -148,7 +164,7 @@ def _command(
         return command, port, True
     if not state.writable:
         raise Unavailable(state.reason, next="ask the administrator to mend the home")
-    facts = _facts(grant)
+    facts = _facts(grant) | {"JUPYTER_CONFIG_PATH": str(settings.spaces_dir / "jupyter")}
     command = render_notebook(
         environment, env, args, home=home, user=person.hub_name, port=port, facts=facts
     )
@@ -189,18 +205,22 @@ def notebook_environment(control: Control) -> Path:
 
 
 def prepare_spaces(control: Control) -> None:
-    """Where people's homes and the rescue page lie: people's own users pass through, whatever the
-    umask of this process; nobody but root lists the homes."""
+    """Where people's homes, the rescue page and Jupyter's configuration lie: people's own users
+    pass through, whatever the umask of this process; nobody but root lists the homes."""
     spaces = control.settings.spaces_dir
-    homes, page = spaces / "homes", spaces / "rescue"
+    homes = spaces / "homes"
     homes.mkdir(parents=True, exist_ok=True)
     spaces.chmod(0o755)
     homes.chmod(0o711)
-    shutil.copytree(
-        Path(rescue_page.__file__).parent, page, dirs_exist_ok=True,
-        ignore=shutil.ignore_patterns("__pycache__"),
-    )  # fmt: skip
-    for path in (page, *page.rglob("*")):
+    _publish(Path(rescue_page.__file__).parent, spaces / "rescue")
+    _publish(JUPYTER_CONFIG, spaces / "jupyter")
+
+
+def _publish(source: Path, target: Path) -> None:
+    """Copy what people's own users read: a checkout may lie where they cannot go."""
+    ignore = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(source, target, dirs_exist_ok=True, ignore=ignore)
+    for path in (target, *target.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)
 
 
@@ -225,5 +245,8 @@ def _keep_token(control: Control, attempt_id: str, token: str) -> None:
 
 def said_of(error: PerijoveError) -> str:
     """Message and next step in one line, for the Hub's pages."""
-    return f"{error.message}. {error.next[:1].upper()}{error.next[1:]}." if error.next else error.message
-
+    return (
+        f"{error.message}. {error.next[:1].upper()}{error.next[1:]}."
+        if error.next
+        else error.message
+    )

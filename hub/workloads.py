@@ -9,7 +9,7 @@ from sqlmodel import Session, col, select
 
 from catalog.errors import BadValue, Conflict, NotFound
 from catalog.units import format_duration, parse_duration
-from hub import attempts, launching
+from hub import attempts, history, launching
 from hub.control_context import Control
 from hub.lifecycle import EndReason, Status
 from hub.policy import Action, Actor, Object, allowed, require
@@ -107,13 +107,21 @@ def extend(control: Control, actor: Actor, workload_id: str, by: str, key: str) 
     span = parse_duration(by)
     if not timedelta(minutes=1) <= span <= MAX_LEASE:
         raise BadValue(f"by: {by} is not a time to extend by", next="write it like 30m or 1h")
-    with control.store.read() as session:
-        refusal = why_not_extend(control, session, row, span)
-    if refusal:
-        raise Conflict(refusal, next="save your work; relaunch it when your turn comes again")
-    attempts.extend_lease(control, row.id, span, key, actor.person_id)
+    with control.store.write() as session:
+        row = session.get_one(WorkloadRow, row.id)  # as it is now, while nobody else writes
+        if not _extended_before(session, row, key):
+            if refusal := why_not_extend(control, session, row, span):
+                again = "save your work; relaunch it when your turn comes again"
+                raise Conflict(refusal, next=again)
+            attempts.extend_lease(control, session, row, span, key, actor.person_id)
+    history.hint(control.bus, row)
     control.wake()
     return find(control, actor, workload_id, Action.EXTEND)
+
+
+def _extended_before(session: Session, row: WorkloadRow, key: str) -> bool:
+    attempt = session.get(AttemptRow, row.attempt_id) if row.attempt_id else None
+    return attempt is not None and attempts.was_extended(session, attempt, key)
 
 
 def why_not_extend(
@@ -172,7 +180,5 @@ def relaunch(
     row = find(control, actor, workload_id, Action.LAUNCH)
     if Status(row.status).live:
         raise Conflict(f"it is still {row.status}", next="stop it first")
-    wish = launching.Wish(
-        row.offer_id, {**row.answers, **changes}, row.name, idempotency_key=key
-    )
+    wish = launching.Wish(row.offer_id, {**row.answers, **changes}, row.name, idempotency_key=key)
     return launching.launch(control, actor, wish)

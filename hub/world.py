@@ -15,10 +15,16 @@ from quotas.admission import Claim, Waiting, World
 from quotas.limits import Dimension, Scope
 
 
+ACCEPT_WITHIN = timedelta(minutes=10)
+"""How long a turn is held."""
+
+
 def ask_of(row: WorkloadRow) -> Ask:
-    """The ask that a workload was launched with."""
+    """The ask that a workload was launched with, for as long as it may hold its place."""
+    # A turn that will be announced may be held for a while before its lease begins.
+    hold = ACCEPT_WITHIN if row.notify and row.status == Status.QUEUED else timedelta()
     return Ask(
-        row.cpu_milli, row.memory_bytes, row.gpu_milli, timedelta(seconds=row.duration_s),
+        row.cpu_milli, row.memory_bytes, row.gpu_milli, timedelta(seconds=row.duration_s) + hold,
         tuple(row.models), Priority(row.priority), row.preemptible,
     )  # fmt: skip
 
@@ -86,16 +92,20 @@ def waiting_of(row: WorkloadRow, limits: Limits) -> Waiting:
 
 
 def _claims(session: Session, limits: Limits) -> Iterable[Claim]:
-    open_attempts = session.exec(
-        select(AttemptRow).where(col(AttemptRow.released_at).is_(None))
+    rows = session.exec(
+        select(AttemptRow, WorkloadRow.offered_until)
+        .join(WorkloadRow, col(WorkloadRow.id) == AttemptRow.workload_id)
+        .where(col(AttemptRow.released_at).is_(None))
     ).all()
-    placements = placements_of(session, open_attempts)
-    for attempt in open_attempts:
+    placements = placements_of(session, [attempt for attempt, _ in rows])
+    for attempt, offered_until in rows:
+        # Accepted at the last moment, it ends that much later.
+        wait = offered_until - attempt.created_at if offered_until else timedelta()
         placement = placements[attempt.id]
         ask = Ask(attempt.cpu_milli, attempt.memory_bytes, placement.gpu_milli)
         yield Claim(
             attempt.id, placement, ask, limits.scope_ids(attempt.tenant_id, attempt.person_id),
-            attempt.lease_ends_at,
+            attempt.lease_ends_at + wait,
         )  # fmt: skip
 
 

@@ -94,9 +94,9 @@ class Server:
         )
         self._later = Rule(PathMatches(rf"{PREFIX}panels/.*"), Later, {"portal": self.portal})
         self._app.wildcard_router.add_rules([self._later])
-        self._server = HTTPServer(self._app, xheaders=True, max_body_size=BODY_LIMIT)
+        self._server = server = HTTPServer(self._app, xheaders=True, max_body_size=BODY_LIMIT)
         try:
-            self._server.listen(self._config.port, "127.0.0.1")
+            server.listen(self._config.port, "127.0.0.1")
         except OSError as error:
             await self._http.close()
             raise BadSetup(

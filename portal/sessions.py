@@ -3,7 +3,7 @@
 import hashlib
 import secrets
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from catalog.clock import Clock
@@ -24,7 +24,7 @@ class Session:
     """One browser that signed in. `hub_session` binds it to the Hub's own sign-in."""
 
     key: str
-    token: str
+    token: str = field(repr=False)
     hub_session: str
     used_at: datetime
     streams: int = 0

@@ -82,7 +82,9 @@ class Over:
                 f"{show(self.wanted)} is wanted and {self.scope.possessive} limit"
                 f" is {show(self.limit)}"
             )
-        return f"{self.scope.possessive} limit is {show(self.limit)} and {show(self.used)} is in use"
+        return (
+            f"{self.scope.possessive} limit is {show(self.limit)} and {show(self.used)} is in use"
+        )
 
 
 def first_over(

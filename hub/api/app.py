@@ -103,5 +103,3 @@ class BodyLimit:
 
 class _TooLargeError(Exception):
     """Raised while a body is read."""
-
-

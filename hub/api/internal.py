@@ -18,7 +18,7 @@ from hub.api import errors
 from hub.api.schema import Body
 from hub.control_context import Control
 from hub.hub_api import HubApi
-from hub.lifecycle import EndReason
+from hub.lifecycle import EndReason, Status
 from hub.people import NewPerson, SignIns
 from hub.site import site_view
 from hub.store import audit, money
@@ -118,7 +118,7 @@ def _identity_routes(app: FastAPI, control: Control, hub: HubApi) -> None:
             people.persons_of_identity, control, body.issuer, body.subject, body.session_id
         )
         for person in found:
-            await hub.end_sessions(person.hub_name)
+            await hub.end_sessions(person.hub_name, tokens=False)
         return {"ended": len(found)}
 
 
@@ -205,13 +205,17 @@ async def _until_up(control: Control, attempt: str) -> dict[str, str]:
 def _wish_stopped(control: Control, hub_name: str, server: str) -> None:
     with control.store.read() as session:
         found = session.exec(
-            select(WorkloadRow.id)
+            select(WorkloadRow)
             .join(PersonRow)
             .where(WorkloadRow.id == server, PersonRow.hub_name == hub_name)
         ).first()
     if found is None:
         return
-    attempts.begin_stopping(control, found, EndReason.ASKED, "it was stopped")
+    if found.status == Status.STARTING:  # what a Hub that has no patience left does
+        said = "it was not up in time"
+        attempts.begin_stopping(control, found.id, EndReason.START_FAILED, said)
+    else:
+        attempts.begin_stopping(control, found.id, EndReason.ASKED, "it was stopped")
 
 
 def _live_with_place(control: Control) -> list[str]:
@@ -240,5 +244,3 @@ def _person(person: PersonRow) -> dict[str, str]:
 
 def _text(at: datetime) -> str:
     return at.isoformat()
-
-

@@ -151,9 +151,7 @@ class WorkloadViews:
         attempts = self._attempts(rows)
         shares = self._shares([a.id for a in attempts.values()])
         people = self._people({row.person_id for row in rows})
-        return [
-            self._one(row, attempts.get(row.attempt_id or ""), shares, people) for row in rows
-        ]
+        return [self._one(row, attempts.get(row.attempt_id or ""), shares, people) for row in rows]
 
     def _one(
         self, row: WorkloadRow, attempt: AttemptRow | None, shares: dict[str, list[ShareRow]],
@@ -243,9 +241,7 @@ class WorkloadViews:
         return {person.id: person for person in found}
 
 
-def share_view(
-    row: WorkloadRow, held: list[ShareRow], *, rescue: bool = False
-) -> schema.ShareView:
+def share_view(row: WorkloadRow, held: list[ShareRow], *, rescue: bool = False) -> schema.ShareView:
     """What it holds; before it holds anything, what it asked for."""
     if rescue:
         return schema.ShareView(milli=0, memory_mib=0, mode="", emulated=False)
@@ -357,4 +353,3 @@ def gpu_hours(attempts: Iterable[AttemptRow], now: datetime) -> str:
             until = attempt.ended_at or now
             milli_seconds += attempt.gpu_milli * (until - attempt.ready_at).total_seconds()
     return f"{max(0.0, milli_seconds) / WHOLE / 3600:.2f}"
-

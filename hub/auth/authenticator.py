@@ -8,7 +8,8 @@ from jupyterhub.user import User
 from tornado import web
 
 from catalog.errors import NotSignedIn, PerijoveError, Unavailable
-from hub.auth import pages
+from hub.auth import oidc_pages, pages
+from hub.auth.oidc import OpenIdClient
 from hub.control_door import ControlDoor
 from hub.settings import Settings
 
@@ -18,8 +19,16 @@ class PerijoveAuthenticator(Authenticator):
 
     door: ClassVar[ControlDoor]
     settings: ClassVar[Settings]
-    providers: ClassVar[list[Any]] = []
-    """Identity providers, as the sign-in page lists them: `title` and `login_url`."""
+    clients: ClassVar[dict[str, OpenIdClient]] = {}
+    """By the name of the OpenID provider, in the order in which the sign-in page lists them."""
+
+    @property
+    def providers(self) -> list[dict[str, str]]:
+        """The buttons of the sign-in page: `title` and `login_url`."""
+        return [
+            {"title": client.provider.title, "login_url": f"{client.path}/sign-in"}
+            for client in self.clients.values()
+        ]
 
     async def authenticate(self, handler: BaseHandler, data: dict[str, str]) -> dict[str, Any]:  # noqa: ARG002
         """A local account by name and password. The message of a refusal is for the person."""
@@ -35,7 +44,9 @@ class PerijoveAuthenticator(Authenticator):
         return auth_model(found)
 
     async def refresh_user(
-        self, user: User, handler: BaseHandler | None = None  # noqa: ARG002
+        self,
+        user: User,
+        handler: BaseHandler | None = None,  # noqa: ARG002
     ) -> bool | dict[str, Any]:
         """False ends the session: control no longer lets this person in."""
         try:
@@ -53,7 +64,7 @@ class PerijoveAuthenticator(Authenticator):
 
     def get_handlers(self, app: Any) -> list[tuple[str, Any]]:  # noqa: ANN401
         """Before JupyterHub's own, so that these win."""
-        return [*pages.HANDLERS, *super().get_handlers(app)]
+        return [*pages.HANDLERS, *oidc_pages.HANDLERS, *super().get_handlers(app)]
 
 
 def auth_model(found: dict[str, Any]) -> dict[str, Any]:

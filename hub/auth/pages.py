@@ -12,6 +12,7 @@ from jupyterhub.utils import get_accepted_mimetype, new_token
 from tornado import web
 
 from catalog.errors import PerijoveError
+from hub.auth.oidc_pages import logout_elsewhere
 from hub.settings import PORTAL_PREFIX
 
 
@@ -91,25 +92,39 @@ class InvitationHandler(LinkHandler):
 class EndingLogoutHandler(LogoutHandler):
     """Signing out ends the session itself, not only this browser's copy of its cookie."""
 
+    _elsewhere: dict[str, str]
+
     async def handle_logout(self) -> None:
         """Runs after the browser's cookies were cleared."""
-        user = self._jupyterhub_user
+        user, self._elsewhere = self._jupyterhub_user, {}
         if user:
+            kept = await user.get_auth_state()
+            await user.save_auth_state(None)
             end_sessions(self.db, user.orm_user)
+            self._elsewhere = await logout_elsewhere(self, kept)
 
     async def render_logout_page(self) -> None:
-        self.redirect(self.settings["login_url"], permanent=False)
+        """To the sign-in page; or a page that leads on to the provider, because a browser lets no
+        form of ours (the portal's "Sign out") be redirected to another site."""
+        if not self._elsewhere:
+            self.redirect(self.settings["login_url"], permanent=False)
+            return
+        self.set_header("Cache-Control", "no-store")
+        self.set_header("Referrer-Policy", "no-referrer")
+        self.finish(await self.render_template("signed_out.html", **self._elsewhere))
 
 
 class EndSessionsHandler(APIHandler):
-    """For control: every session and token of a person ends now."""
+    """For control: every session of a person ends now, and with ``{"tokens": true}`` every token,
+    those of their servers too."""
 
     @needs_scope("admin:users")
     def post(self, name: str) -> None:
         user = self.find_user(name)
         if user is None:
             raise web.HTTPError(404)
-        end_sessions(self.db, user.orm_user, tokens=True)
+        asked = self.get_json_body() or {}
+        end_sessions(self.db, user.orm_user, tokens=asked.get("tokens", True) is True)
         self.set_status(204)
 
 

@@ -37,7 +37,7 @@ def post(session: Session, owner: Owner, posting: Posting, cause: Cause) -> bool
 
     Raises Refused when an account would be overdrawn; the caller's transaction is then void.
     """
-    if session.exec(select(PostingRow.id).where(PostingRow.key == cause.key)).first():
+    if was_posted(session, cause.key):
         return False
     row = PostingRow(
         key=cause.key, kind=posting.kind, at=cause.at, actor=cause.actor,
@@ -69,6 +69,11 @@ def post(session: Session, owner: Owner, posting: Posting, cause: Cause) -> bool
         session.add(EntryRow(posting_id=row.id, account_id=account, amount=line.amount))
     session.flush()
     return True
+
+
+def was_posted(session: Session, key: str) -> bool:
+    """Whether a posting of this key was written already."""
+    return session.exec(select(PostingRow.id).where(PostingRow.key == key)).first() is not None
 
 
 def balance(session: Session, owner: Owner, kind: AccountKind) -> int:

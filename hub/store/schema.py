@@ -48,4 +48,3 @@ def alembic_config(store: Store) -> "Config":
     config.set_main_option("script_location", str(_MIGRATIONS))
     config.attributes["engine"] = store.engine
     return config
-

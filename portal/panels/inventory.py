@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import panel as pn
-from bokeh.models import ColumnDataSource, HoverTool, LinearColorMapper
+from bokeh.models import ColumnDataSource, FactorRange, HoverTool, LinearColorMapper
 from bokeh.plotting import figure
 
 from catalog.errors import PerijoveError
@@ -33,20 +33,20 @@ def inventory_page(portal: Portal) -> pn.Template:
             view[:] = [text(trouble(error.message, error.next))]
             drawn = False
             return
-        source.data = cells(nodes)
+        source.data = found = cells(nodes)
         if not drawn:
-            view[:] = [_map(source, nodes)] if source.data["node"] else [_nothing()]
+            view[:] = [_map(source, nodes)] if found["node"] else [_nothing()]
             drawn = True
 
     async def load() -> None:
         await refresh()
-        pn.state.add_periodic_callback(refresh, period=REFRESH_MS)
+        pn.state.add_periodic_callback(refresh, period=REFRESH_MS)  # type: ignore[arg-type]
 
     pn.state.onload(load)
     return framed(portal, view)
 
 
-def cells(nodes: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+def cells(nodes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """A column of the map's source for each thing that is shown of a device."""
     rows = [
         (
@@ -75,14 +75,15 @@ def _map(source: ColumnDataSource, nodes: Sequence[Mapping[str, Any]]) -> pn.pan
     names = [node["name"] for node in nodes if node["devices"]]
     most = max(len(node["devices"]) for node in nodes)
     plot = figure(
-        x_range=[str(place) for place in range(max(most, 8))], y_range=names[::-1],
+        x_range=FactorRange(factors=[str(place) for place in range(max(most, 8))]),
+        y_range=FactorRange(factors=names[::-1]),
         height=56 + 72 * len(names), sizing_mode="stretch_width", toolbar_location=None, tools="",
         background_fill_alpha=0, border_fill_alpha=0, outline_line_alpha=0,
         x_axis_location="above",
     )  # fmt: skip
     squares = plot.rect(
         x="place", y="node", width=0.92, height=0.86, source=source, line_color="edge",
-        line_width=2, border_radius=6,
+        line_width=2, border_radius=6,  # type: ignore[arg-type]
         fill_color={"field": "held",
                     "transform": LinearColorMapper(palette=PALETTE, low=0, high=WHOLE)},
     )  # fmt: skip

@@ -203,10 +203,10 @@ class LaunchForm:
 def verdict_html(verdict: Mapping[str, Any]) -> str:
     """The Verdict's own words, with the price and the most that the lease can cost."""
     kind = verdict["verdict"]
-    more = [verdict["reason"]] if verdict["reason"] else []
+    more = [verdict["reason"]] if verdict["reason"] and kind != "fits" else []
     if verdict["position"]:
         more.append(f"Number {verdict['position']} in the queue.")
-    if verdict["next"]:
+    if verdict["next"] and kind != "fits":
         more.append(verdict["next"])
     lines = "".join(f"<p>{escape(_sentence(line))}</p>" for line in more)
     return (

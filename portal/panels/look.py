@@ -17,11 +17,15 @@ _FRAME = """
 {% block contents %}<main>{{ embed(roots.main) }}</main>{% endblock %}
 """
 
+_CARET = (
+    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 12 8'%3E%3Cpath "
+    "d='M1 1.5l5 5 5-5' fill='none' stroke='%23808795' stroke-width='1.8'/%3E%3C/svg%3E"
+)
 WIDGETS = """
 :host { font-family: var(--font) !important; font-size: 15px; color: var(--ink) !important; }
 label { font-weight: 600; font-size: 14px; color: var(--ink); }
 .bk-input, select.bk-input { background-color: var(--card); color: var(--ink);
-  border: 1px solid var(--edge-strong); border-radius: 10px; min-height: 42px; font-size: 15px;
+  border: 1px solid var(--field); border-radius: 10px; min-height: 42px; font-size: 15px;
   font-family: var(--font); padding: 8px 12px; }
 .bk-input:focus { outline: 3px solid var(--ring); outline-offset: 1px; border-color: var(--accent);
   box-shadow: none; }
@@ -42,13 +46,13 @@ label { font-weight: 600; font-size: 14px; color: var(--ink); }
 .noUi-horizontal .noUi-handle { border: 3px solid var(--accent); background: var(--card);
   border-radius: 50%; box-shadow: none; width: 20px; height: 20px; right: -10px; top: -6px; }
 .bk-slider-title { font-size: 14px; font-weight: 600; }
-select.bk-input { background-image: url("data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 12 8'%3E%3Cpath d='M1 1.5l5 5 5-5' fill='none' stroke='%23808795' stroke-width='1.8'/%3E%3C/svg%3E");
+:host select:not([multiple]).bk-input { background-image: url("@CARET@");
   background-size: 12px 8px; background-repeat: no-repeat; background-position: right 14px center; }
 .bk-description > .bk-icon { background-color: var(--muted); }
 .bk-clearfix { color: var(--ink); }
 .description { color: var(--muted); }
 input[type="checkbox"] { width: 17px; height: 17px; accent-color: var(--accent); margin-right: 8px; }
-"""
+""".replace("@CARET@", _CARET)
 
 PLOT_GREY = "#808795"
 """Legible on light and on dark: a plot keeps its colours when the theme changes."""
@@ -57,7 +61,8 @@ PLOT_GREY = "#808795"
 def opened_page() -> str:
     """The opaque id in this page's token, whose signature the server has checked."""
     context = pn.state.curdoc.session_context if pn.state.curdoc else None
-    return "" if context is None else str(context.token_payload.get("page", ""))
+    payload = getattr(context, "token_payload", {})
+    return str(payload.get("page", ""))
 
 
 def framed(portal: Portal, content: Any) -> pn.Template:

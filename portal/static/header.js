@@ -1,6 +1,6 @@
 // What every screen has: navigation, the meter, notices, warnings of the site, leases that end.
 import { post, tellError } from "./api.js";
-import { $, clock, h, keyed, now, prefix, sentence, tick, track } from "./dom.js";
+import { $, clock, h, keyed, now, prefix, sentence, tick, toast, track } from "./dom.js";
 import { known, refetch, watch } from "./store.js";
 
 const NAMES = { gpu: "GPU", cpu: "CPU", memory: "Memory", credits: "Credits" };
@@ -10,7 +10,7 @@ function meter(me) {
     const of = line.scope === "you" ? NAMES[line.dimension] : `${line.scope} · ${NAMES[line.dimension]}`;
     const part = line.limit ? line.used / line.limit : 0;
     return h("div.gauge", { title: line.scope === "you" ? "you" : line.scope },
-      h("b", null, of), h("span", null, line.text), track(part));
+      h("b", null, of), h("span", null, line.text.replace(/(\.\d\d)\d+/g, "$1")), track(part));
   });
 }
 
@@ -33,14 +33,29 @@ function person(me) {
   $("person").firstElementChild.textContent = name.split(/\s+/).map((word) => word[0]).slice(0, 2).join("").toUpperCase();
   $("who").replaceChildren(h("strong", null, name), h("br"), h("span.muted.small", null, me.person.login));
   for (const node of document.querySelectorAll("[data-admin]")) node.hidden = !me.platform_admin;
+  const here = document.querySelector(".main-nav [aria-current]");
+  const row = here?.closest(".main-nav"); // on a phone it scrolls
+  if (row) row.scrollLeft = here.offsetLeft - row.clientWidth / 2;
   const count = $("unread");
   count.hidden = !me.unread;
   count.textContent = me.unread > 99 ? "99+" : String(me.unread);
   $("bell").setAttribute("aria-label", me.unread ? `Notices, ${me.unread} unread` : "Notices");
 }
 
+const told = new Set();
+let first = true;
+/** What arrives while the page is open is said at once, not only counted. */
+function sayNew(items) {
+  for (const n of items) {
+    if (!first && !n.read && !told.has(n.id)) toast(n.text);
+    told.add(n.id);
+  }
+  first = false;
+}
+
 function notices() {
   const items = known.notices || [];
+  if (known.notices) sayNew(items);
   if (!items.length) { $("notice-list").replaceChildren(h("li.muted", null, "Nothing new.")); return; }
   keyed($("notice-list"), items, (n) => n.id, (n) => h(`li${n.read ? "" : ".new"}`, null,
     n.workload ? h("a", { href: `${prefix}workloads/${n.workload}` }, n.text) : n.text,
@@ -48,9 +63,10 @@ function notices() {
 }
 
 async function readAll() {
-  const unread = (known.notices || []).filter((n) => !n.read);
-  await Promise.allSettled(unread.map((n) => post(`notices/${encodeURIComponent(n.id)}/read`)));
-  if (unread.length) { refetch("notices"); refetch("me"); }
+  if (!(known.notices || []).some((n) => !n.read)) return;
+  try { await post("notices/all/read"); } catch { return; }
+  refetch("notices");
+  refetch("me");
 }
 
 /** 15 and 5 minutes before a lease ends: one line, one click. */

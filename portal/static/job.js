@@ -16,6 +16,7 @@ async function act(path, body, button) {
 
 /** Start at once: the card is there before the answer is. */
 export async function start(offer, title, share, price, set = {}) {
+  if ((known.workloads || []).some((w) => w.ghost && w.offer === offer)) return; // a double click is one wish
   const ghost = {
     id: `new-${Date.now()}`, name: title, kind: "notebook", status: "starting", target: "running", url: "", share, price, cost: "0",
     offer, offer_title: title, cpu: "", memory_mib: 0, created_at: new Date(now()).toISOString(), alternatives: [], notes: [], reason: "", next: "",

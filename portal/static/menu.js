@@ -1,13 +1,13 @@
 // The menu, from raw to ready, with what runs already beside it; and the list of all workloads.
-import { $, clock, credits, gpu, h, keyed, prefix, ring, sentence, tick } from "./dom.js";
+import { $, clock, credits, gib, gpu, h, keyed, prefix, ring, sentence, tick } from "./dom.js";
 import { LIVE, announce, job, start } from "./job.js";
 import { known, refetch, want, watch } from "./store.js";
 
 /** What wants something from the person comes first; within that the newest. */
 const ORDER = { offered: 0, starting: 1, running: 2, stopping: 2, queued: 3, failed: 4 };
 
-function verdict(v) {
-  if (v.verdict === "fits") return "Starts now";
+function verdict(v, availability) {
+  if (v.verdict === "fits") return sentence(availability) || "Starts now";
   if (v.verdict === "waits") {
     const place = v.position ? `No. ${v.position} in the queue` : "Waits for its turn";
     return `${place}${v.starts_at ? `, about ${clock(v.starts_at)}` : ""}: ${v.reason}`;
@@ -15,15 +15,21 @@ function verdict(v) {
   return [v.reason, v.next].filter(Boolean).map(sentence).join(". ");
 }
 
+/** What it comes with besides the GPU: "2 CPU · 8 GiB". */
+function size(o) {
+  const value = (name) => o.fields.find((f) => f.name === name)?.value || "";
+  return [value("cpu") && `${value("cpu")} CPU`, value("memory").replace(/^([\d.]+)([GM])i$/, "$1 $2iB")].filter(Boolean).join(" · ");
+}
+
 function offer(o) {
   const kind = o.verdict.verdict;
   const label = kind === "waits" ? "Join the queue" : "Start";
   return h("li", null, h("article.card.offer", { "aria-labelledby": `o-${o.id}` },
     h("div.head", null, ring(o.share), h("div", null, h("h3", { id: `o-${o.id}` }, o.title),
-      h("p.small.muted", null, gpu(o.share.milli), o.share.emulated ? h("span.tag", null, "emulated") : ""))),
+      h("p.small.muted", null, gpu(o.share.milli), o.share.milli ? ` · ${gib(o.share.memory_mib)}` : "", o.share.emulated ? h("span.tag", null, "emulated") : ""))),
     h("p.summary", null, o.summary),
-    h("div.facts", null, h("span", null, o.availability.text), h("span.price", null, h("strong.num", null, credits(o.price.per_hour)), " credits/h")),
-    h(`p.says.${kind}`, null, h("span", null, verdict(o.verdict))),
+    h("div.facts", null, h("span.muted", null, size(o)), h("span.price", null, h("strong.num", null, credits(o.price.per_hour)), " credits/h")),
+    h(`p.says.${kind}`, null, h("span", null, verdict(o.verdict, o.availability.text))),
     h("div.acts", null,
       h("button.button.primary", { type: "button", "data-act": "start", disabled: kind === "denied", "aria-label": `${label}: ${o.title}`, onclick: () => start(o.id, o.title, o.share, o.price) }, label),
       h("a.button", { href: `${prefix}launch?offer=${encodeURIComponent(o.id)}`, "data-act": "customise", "aria-label": `Customise: ${o.title}` }, "Customise"))));

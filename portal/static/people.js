@@ -39,7 +39,7 @@ export function peoplePage() {
     attempt(() => post(`people/${encodeURIComponent(person.login)}/${person.active ? "deactivate" : "activate"}`));
   }
   async function limit(quota = {}) {
-    const form = await asked("Set a limit", "Leave the limit empty to remove it. Without a person it is the tenant's own.", [
+    const form = await asked("Set a limit", "Leave the limit empty to remove it. Without a person it is for all together, with * for each person.", [
       { name: "tenant", label: "Tenant", value: quota.tenant || "main", required: true }, { name: "person", label: "Person (login)", value: quota.person || "" },
       { name: "dimension", label: "Of what", options: ["gpu", "cpu", "memory", "workloads"], value: quota.dimension || "gpu" },
       { name: "limit", label: "Limit", placeholder: "1/2, 8, 32Gi", value: "" }], "Set");
@@ -64,7 +64,7 @@ export function peoplePage() {
     } catch (error) { people.replaceChildren(blank(5, error)); }
     try {
       const items = (await api("quotas")).items;
-      quotas.replaceChildren(...(items.length ? items.map((q) => h("tr", null, h("td", null, q.tenant), h("td", null, q.person || "everybody together"), h("td", null, q.dimension), h("td.num", null, q.text),
+      quotas.replaceChildren(...(items.length ? items.map((q) => h("tr", null, h("td", null, q.tenant), h("td", null, q.person === "*" ? "each person" : q.person || "all together"), h("td", null, q.dimension), h("td.num", null, q.text),
         h("td.right", null, small("Change", () => limit(q), `${q.dimension} of ${q.person || q.tenant}`)))) : [blank(5)]));
     } catch (error) { quotas.replaceChildren(blank(5, error)); }
   }

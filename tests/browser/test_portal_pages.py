@@ -4,12 +4,13 @@ import asyncio
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.unit.portal.peers import Running, Site, running_portal, workload
+from tests.unit.portal.canned import Site, workload
+from tests.unit.portal.peers import Running, running_portal
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +33,7 @@ class Behind:
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._serve, daemon=True)
 
-    def __enter__(self) -> "Behind":
+    def __enter__(self) -> Self:
         self._thread.start()
         assert self._ready.wait(30)
         return self

@@ -9,7 +9,8 @@ import pytest
 from bokeh.util.token import generate_jwt_token, generate_session_id, get_token_payload
 
 from portal.door import own_path
-from tests.unit.portal.peers import PAGE_SECRET, SECRET, TOKEN, Running, running_portal
+from tests.unit.portal.canned import TOKEN
+from tests.unit.portal.peers import PAGE_SECRET, SECRET, Running, running_portal
 
 PORTAL = "/services/portal/"
 PANELS = f"{PORTAL}panels/launch"

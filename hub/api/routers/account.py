@@ -65,9 +65,7 @@ def usage(
     require(actor, Action.READ_USAGE, ANYBODY)
     with control.store.read() as session:
         lines = _statement(session, actor, cursor, limit)
-        mine = session.exec(
-            select(AttemptRow).where(AttemptRow.person_id == actor.person_id)
-        ).all()
+        mine = session.exec(select(AttemptRow).where(AttemptRow.person_id == actor.person_id)).all()
         balance = _account(session, actor, "wallet")
         held, spent = _account(session, actor, "held"), _account(session, actor, "spent")
     return schema.Usage(
@@ -135,9 +133,7 @@ def _account(session: Session, actor: Actor, kind: str) -> int:
     return money.balance(session, owner, AccountKind(kind))
 
 
-def _statement(
-    session: Session, actor: Actor, cursor: int, limit: int
-) -> list[schema.UsageLine]:
+def _statement(session: Session, actor: Actor, cursor: int, limit: int) -> list[schema.UsageLine]:
     """Postings of this person; for a settlement, what was paid out of what was held."""
     query = (
         select(PostingRow, func.coalesce(WorkloadRow.name, ""))
@@ -181,5 +177,3 @@ def _notice(row: NoticeRow) -> schema.Notice:
         id=row.id, at=row.at, kind=row.kind, workload=row.workload_id, text=row.text,
         read=row.read_at is not None,
     )  # fmt: skip
-
-

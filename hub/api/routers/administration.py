@@ -80,9 +80,7 @@ def grant(
 
 
 @router.post("/invitations", status_code=201, **does(Action.INVITE))
-def invite(
-    body: schema.InviteBody, control: ControlArg, actor: ActorArg
-) -> schema.Invitation:
+def invite(body: schema.InviteBody, control: ControlArg, actor: ActorArg) -> schema.Invitation:
     """A link that creates one account; shown once."""
     with control.store.read() as session:
         require(actor, Action.INVITE, _tenant(session, body.tenant))

@@ -52,9 +52,7 @@ def listing(
 @router.get("/workloads/{workload_id}", **does(Action.READ_WORKLOAD))
 def one(workload_id: str, control: ControlArg, actor: ActorArg) -> schema.WorkloadView:
     """One workload."""
-    return _show(
-        control, actor, workloads.find(control, actor, workload_id, Action.READ_WORKLOAD)
-    )
+    return _show(control, actor, workloads.find(control, actor, workload_id, Action.READ_WORKLOAD))
 
 
 @router.post("/workloads/{workload_id}/stop", **does(Action.STOP))
@@ -118,9 +116,7 @@ async def events(
     last_event_id: Annotated[str, Header(alias="Last-Event-ID", max_length=20)] = "0",
 ) -> StreamingResponse:  # fmt: skip
     """Its history as server-sent events, and what happens from now on; ends when it has ended."""
-    await asyncio.to_thread(
-        workloads.find, control, actor, workload_id, Action.READ_WORKLOAD
-    )
+    await asyncio.to_thread(workloads.find, control, actor, workload_id, Action.READ_WORKLOAD)
     if not last_event_id.isascii() or not last_event_id.isdigit():
         raise BadValue("Last-Event-ID: must be a number", next="leave it out to start at the first")
     lines = _history(request, control, workload_id, int(last_event_id))
@@ -172,9 +168,7 @@ async def _hints(request: Request, control: Control, actor: Actor) -> AsyncItera
                 yield f'data: {{"kind": "{hint.kind}"}}\n\n'
 
 
-def _events_after(
-    control: Control, workload_id: str, last: int
-) -> tuple[list[schema.Event], bool]:
+def _events_after(control: Control, workload_id: str, last: int) -> tuple[list[schema.Event], bool]:
     with control.store.read() as session:
         rows = session.exec(
             select(EventRow)
@@ -190,11 +184,7 @@ def _show(control: Control, actor: Actor, row: WorkloadRow) -> schema.WorkloadVi
     return _show_all(control, actor, [row])[0]
 
 
-def _show_all(
-    control: Control, actor: Actor, rows: list[WorkloadRow]
-) -> list[schema.WorkloadView]:
+def _show_all(control: Control, actor: Actor, rows: list[WorkloadRow]) -> list[schema.WorkloadView]:
     with control.store.read() as session:
         standing = launching.standing_of(control, session, actor)
         return WorkloadViews(control, session, standing).show(rows)
-
-

@@ -4,7 +4,8 @@ from typing import Any
 
 import aiohttp
 
-from tests.unit.portal.peers import TOKEN, Running
+from tests.unit.portal.canned import TOKEN
+from tests.unit.portal.peers import Running
 
 API = "/services/portal/api/v1/"
 
@@ -70,7 +71,7 @@ async def test_events_arrive_as_they_happen(
         async with asyncio.timeout(5):
             assert await answer.content.readuntil(b"\n\n") == b'data: {"kind": "offers"}\n\n'
     async with asyncio.timeout(5):
-        while running.site.listeners:
+        while running.site.listeners:  # noqa: ASYNC110 (a bounded poll)
             await asyncio.sleep(0.02)
 
 

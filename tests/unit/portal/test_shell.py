@@ -5,7 +5,8 @@ import aiohttp
 import pytest
 
 from portal.layout import STATIC
-from tests.unit.portal.peers import TOKEN, Running, running_portal
+from tests.unit.portal.canned import TOKEN
+from tests.unit.portal.peers import Running, running_portal
 
 PORTAL = "/services/portal/"
 

@@ -1,0 +1,31 @@
+// A real OpenID provider for tests: `node provider.mjs` with its set-up as JSON in OIDC_PEER.
+//
+// {"port", "client": {metadata of the one client}, "accounts": {login: {claims}}}
+// Sign-in and consent are the package's own development pages: any password is right.
+import Provider from 'oidc-provider';
+
+const { port, client, accounts } = JSON.parse(process.env.OIDC_PEER);
+const issuer = `http://127.0.0.1:${port}`;
+
+const provider = new Provider(issuer, {
+  clients: [client],
+  claims: {
+    openid: ['sub'],
+    profile: ['name', 'preferred_username'],
+    email: ['email', 'email_verified'],
+    groups: ['groups'],
+  },
+  scopes: ['openid', 'offline_access', 'profile', 'email', 'groups'],
+  conformIdTokenClaims: false,
+  pkce: { required: () => true },
+  features: { backchannelLogout: { enabled: true }, rpInitiatedLogout: { enabled: true } },
+  findAccount: (_, login) => {
+    const claims = accounts[login];
+    return claims && { accountId: login, claims: () => ({ sub: login, ...claims }) };
+  },
+  // The package refuses to call loopback addresses, which is where tests live.
+  fetch: (url, options) => globalThis.fetch(url, { ...options, dispatcher: undefined }),
+  cookies: { keys: ['only for tests'] },
+});
+
+provider.listen(port, '127.0.0.1', () => console.log('ready'));
