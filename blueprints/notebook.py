@@ -17,7 +17,8 @@ _OPTIONS = (
     "--LabApp.extension_manager=readonly",
     "--LabApp.news_url=",
     "--LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate",
-    "--ServerApp.terminado_settings={}",
+    # Who is signed in is asked again after 10 s, not 300: signing out elsewhere must be felt here.
+    "--HubAuth.cache_max_age=10",
 )
 
 _SINGLE_USER = """

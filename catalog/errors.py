@@ -25,7 +25,7 @@ class PerijoveError(Exception):
 
     code: ClassVar[str] = "error"
 
-    def __init__(self, message: str, *, next: str = "", code: str = "") -> None:  # noqa: A002 (the field's public name)
+    def __init__(self, message: str, *, next: str = "", code: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.next = next

@@ -4,12 +4,12 @@ An offer's field is fixed, adjustable (with bounds or choices) or hidden. `Offer
 answers into an Ask and a price; everything downstream works on those two.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar, cast
 
 import yaml
 from pydantic import (
@@ -355,15 +355,15 @@ def load_menu(path: Path) -> Menu:
 def parse_menu(raw: bytes, place: str) -> Menu:
     """The bytes of a menu file → Menu. Raises BadSetup whose message begins with `place`."""
     document = _read_yaml(raw, place)
-    if not isinstance(document, dict) or set(document) != {"offers"}:
+    if not isinstance(document, dict) or set(cast("dict[object, object]", document)) != {"offers"}:
         raise BadSetup(f"{place}: must be a mapping with the one key 'offers'", next=_MEND)
-    rows = document["offers"]
+    rows = cast("dict[str, object]", document)["offers"]
     if not isinstance(rows, list) or not rows:
         raise BadSetup(f"{place}: 'offers' must be a list with at least one offer", next=_MEND)
     offers: dict[str, Offer] = {}
-    for number, row in enumerate(rows):
-        name = row.get("id", number + 1) if isinstance(row, dict) else number + 1
-        offer = _build(row, f"{place}: offer {name}")
+    for number, row in enumerate(cast("list[object]", rows), start=1):
+        name = cast("dict[str, object]", row).get("id", number) if isinstance(row, dict) else number
+        offer = _build(cast("object", row), f"{place}: offer {name}")
         if offer.id in offers:
             raise BadSetup(
                 f"{place}: offer {offer.id} is there twice", next="give each offer its own id"
@@ -378,7 +378,7 @@ _MEND = "correct the file; the menu that was loaded last stays in use until then
 def _read_yaml(raw: bytes, place: str) -> Any:
     try:
         text = raw.decode()
-        if "&" in text and any(isinstance(t, yaml.AnchorToken) for t in yaml.scan(text)):
+        if "&" in text and any(isinstance(t, yaml.AnchorToken) for t in _tokens(text)):
             raise BadSetup(f"{place}: anchors are not allowed in a menu", next=_MEND)
         return yaml.safe_load(text)
     except UnicodeDecodeError as error:
@@ -390,7 +390,11 @@ def _read_yaml(raw: bytes, place: str) -> Any:
         raise BadSetup(f"{place}{where}: {problem}", next=_MEND) from error
 
 
-def _build(row: Any, place: str) -> Offer:
+def _tokens(text: str) -> Iterator[object]:
+    return cast("Iterator[object]", yaml.scan(text))  # type: ignore[reportUnknownMemberType]
+
+
+def _build(row: object, place: str) -> Offer:
     try:
         spec = OfferSpec.model_validate(row)
     except ValidationError as error:

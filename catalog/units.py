@@ -32,7 +32,7 @@ _BYTES = re.compile(r"(\d{1,12}(?:\.\d{1,6})?)\s*([KMGT]i?)?B?")
 _DURATION = re.compile(r"(?:(\d{1,4})d)?(?:(\d{1,6})h)?(?:(\d{1,7})m)?(?:(\d{1,9})s)?")
 
 
-def parse_bytes(text: str | float | int) -> int:
+def parse_bytes(text: str | float) -> int:
     """``"80Gi"`` → bytes; a bare number is bytes already. Raises `BadValue`."""
     if isinstance(text, bool):
         raise BadValue(f"{text!r} is not a size", next="write it like 2Gi or 512Mi")
@@ -47,7 +47,7 @@ def parse_bytes(text: str | float | int) -> int:
     return int(Decimal(number) * _BYTE_UNITS[unit or ""])
 
 
-def parse_milli(text: str | float | int) -> int:
+def parse_milli(text: str | float) -> int:
     """``"1/4"``, ``0.25`` or ``"250m"`` → 250, exactly: what does not come out even is refused."""
     if isinstance(text, bool):
         raise BadValue(f"{text!r} is not a quantity", next="write it like 0.25, 1/4 or 250m")
@@ -65,7 +65,7 @@ def parse_milli(text: str | float | int) -> int:
     return _not_negative(int(value), text)
 
 
-def parse_credits(text: str | float | int) -> int:
+def parse_credits(text: str | float) -> int:
     """``"0.25"`` → 250000 micro-credits, exactly. Raises `BadValue`."""
     raw = str(text).strip()
     if len(raw) > 25 or "e" in raw.lower():  # so short that Decimal computes it exactly

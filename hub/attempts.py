@@ -4,6 +4,7 @@ A share is free only when the engine has seen the attempt gone (`finish`): until
 whatever anybody wishes.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sqlmodel import Session, col, select, update
@@ -154,8 +155,8 @@ def mark_step(control: Control, attempt_id: str, step: str) -> bool:
         return True
 
 
-def mark_ready(control: Control, attempt_id: str) -> None:
-    """It can be used: from now it is paid for, and the whole lease lies before it."""
+def mark_ready(control: Control, attempt_id: str, notes: Sequence[str] = ()) -> None:
+    """It can be used: from now it is paid for. `notes` say what its engine does not enforce."""
     now = control.clock.now()
     with control.store.write() as session:
         attempt = session.get_one(AttemptRow, attempt_id)
@@ -163,6 +164,7 @@ def mark_ready(control: Control, attempt_id: str) -> None:
         if attempt.released_at is not None or row.status != Status.STARTING:
             return
         attempt.step, attempt.ready_at = Step.READY, now
+        attempt.notes = list(dict.fromkeys([*attempt.notes, *notes]))
         move(row, Status.RUNNING)
         row.started_at = now
         history.tell_event(
@@ -299,7 +301,7 @@ def _start_failed(said: str) -> tuple[Status, EndReason, str, str]:
     )
 
 
-def release(  # noqa: PLR0913
+def release(
     session: Session, row: WorkloadRow, attempt: AttemptRow, now: datetime, *, used: int,
     ended_at: datetime | None = None,
 ) -> None:  # fmt: skip
@@ -348,9 +350,9 @@ def _extend_key(key: str) -> str:
     return f"extend:{key}"
 
 
-def end(  # noqa: PLR0913
+def end(
     session: Session, row: WorkloadRow, status: Status, reason: EndReason, text: str,
-    at: datetime, *, next: str = "",  # noqa: A002
+    at: datetime, *, next: str = "",
 ) -> None:  # fmt: skip
     """The last move of a workload."""
     move(row, status)
@@ -396,7 +398,7 @@ def _close_hold(
     session.add(attempt)
 
 
-def _post(  # noqa: PLR0913
+def _post(
     session: Session, row: WorkloadRow, attempt: AttemptRow, posting: Posting, key: str,
     at: datetime, text: str, actor: str = "system",
 ) -> bool:  # fmt: skip

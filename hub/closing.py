@@ -36,6 +36,6 @@ def _stop_all(control: Control, person: PersonRow) -> None:
         )
 
 
-async def in_thread(act: Callable[..., Any], *args: Any) -> Any:  # noqa: ANN401
+async def in_thread(act: Callable[..., Any], *args: Any) -> Any:
     """Run what blocks on the database outside of the event loop."""
     return await asyncio.to_thread(act, *args)

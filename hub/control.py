@@ -47,8 +47,8 @@ class OwnerOnly(H11Protocol):
 class _Server(uvicorn.Server):
     """Signals are handled once for both servers, below."""
 
-    def capture_signals(self) -> Any:  # noqa: ANN401 (a context manager)
-        from contextlib import nullcontext  # noqa: PLC0415
+    def capture_signals(self) -> Any:
+        from contextlib import nullcontext
 
         return nullcontext()
 
@@ -103,7 +103,7 @@ def _touch(control: Control) -> None:
         session.connection()
 
 
-def _server(app: Any, **where: Any) -> _Server:  # noqa: ANN401
+def _server(app: Any, **where: Any) -> _Server:
     config = uvicorn.Config(
         app, log_config=None, access_log=False, server_header=False, lifespan="off",
         timeout_graceful_shutdown=3, **where,
@@ -112,7 +112,7 @@ def _server(app: Any, **where: Any) -> _Server:  # noqa: ANN401
 
 
 def _stop_on_signals(servers: list[_Server]) -> None:
-    import signal  # noqa: PLC0415
+    import signal
 
     def stop() -> None:
         for server in servers:

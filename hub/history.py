@@ -14,7 +14,7 @@ def tell_event(session: Session, workload: WorkloadRow, at: datetime, text: str)
     session.add(EventRow(workload_id=workload.id, at=at, status=workload.status, text=text))
 
 
-def tell_notice(  # noqa: PLR0913
+def tell_notice(
     session: Session, workload: WorkloadRow, at: datetime, kind: str, text: str, *,
     mail: bool = False,
 ) -> None:  # fmt: skip

@@ -54,7 +54,7 @@ class HubApi:
         Raises NotSignedIn, or Unavailable while the Hub is down.
         """
         status, body = await self._call("GET", "/user", None, token=token)
-        if status != 200 or body.get("kind") != "user" or API_SCOPE not in body.get("scopes", ()):  # noqa: PLR2004
+        if status != 200 or body.get("kind") != "user" or API_SCOPE not in body.get("scopes", ()):
             raise NotSignedIn(
                 "this token is not valid here, or has expired",
                 next="sign in again, or mint a new token with `perijove token`",
@@ -71,10 +71,10 @@ class HubApi:
         """Ask the Hub to start a named server; asking again while it starts or runs is fine."""
         path = f"/users/{quote(name)}/servers/{quote(server)}"
         status, body = await self._call("POST", path, {"user_options": {}})
-        if status == 404:  # noqa: PLR2004
+        if status == 404:
             await self.ensure_user(name)
             status, body = await self._call("POST", path, {"user_options": {}})
-        running_or_pending = status == 400 and (  # noqa: PLR2004
+        running_or_pending = status == 400 and (
             "already running" in str(body) or "pending" in str(body)
         )
         if status not in {201, 202} and not running_or_pending:
@@ -97,12 +97,12 @@ class HubApi:
         """Whether the Hub has the server running with a route to it."""
         status, body = await self._call("GET", f"/users/{quote(name)}", None)
         servers = body.get("servers") or {}
-        return status == 200 and bool(servers.get(server, {}).get("ready"))  # noqa: PLR2004
+        return status == 200 and bool(servers.get(server, {}).get("ready"))
 
     async def ready_servers(self) -> set[str]:
         """Names of all servers that the Hub has a route to."""
         status, body = await self._call("GET", "/users?state=ready&limit=10000", None)
-        if status != 200:  # noqa: PLR2004
+        if status != 200:
             raise Unavailable(f"the Hub does not list its servers: {_said(status, body)}")
         users = body.get("items", [])
         return {n for u in users for n, s in (u.get("servers") or {}).items() if s.get("ready")}
@@ -161,7 +161,8 @@ class HubApi:
 
     @property
     def _live(self) -> aiohttp.ClientSession:
-        assert self._session is not None, "use `async with`"
+        if self._session is None:
+            raise RuntimeError("use HubApi with `async with`")
         return self._session
 
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from catalog.clock import SystemClock
 from catalog.errors import BadSetup
 from hub.auth.authenticator import PerijoveAuthenticator
-from hub.auth.oidc import OpenIdClient
 from hub.auth.providers import load_providers
 from hub.control_door import ControlDoor
 from hub.settings import API_SCOPE, PORTAL_PREFIX, Settings
@@ -53,9 +52,12 @@ class _Port:
 PerijoveSpawner.port_to_control = _Port()
 PerijoveAuthenticator.door = door
 PerijoveAuthenticator.settings = settings
-PerijoveAuthenticator.clients = {
-    found.name: OpenIdClient(found, settings.url, SystemClock()) for found in openid_providers
-}
+if openid_providers:
+    from hub.auth.oidc import OpenIdClient
+
+    PerijoveAuthenticator.clients = {
+        found.name: OpenIdClient(found, settings.url, SystemClock()) for found in openid_providers
+    }
 HUB_HOME = settings.home / "hub"
 
 # ---- addresses ------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlmodel import Session, select
@@ -20,7 +20,7 @@ from hub.store import audit, money
 from hub.store.ids import new_id
 from hub.store.tables import IdempotencyRow, PersonRow, WorkloadRow
 from hub.world import Limits, read_world
-from quotas.admission import Waiting, World, check
+from quotas.admission import Planner, Waiting, World
 from quotas.ledger import AccountKind
 from quotas.verdict import Denied, Fits, Verdict
 
@@ -37,6 +37,14 @@ class Standing:
     limits: Limits
     world: World
     balance: int
+    planner: Planner
+
+    def without(self, control: Control, workload_id: str) -> "Standing":
+        """The same, as if this workload were not in the queue."""
+        others = tuple(waiting for waiting in self.world.queue if waiting.id != workload_id)
+        world = replace(self.world, queue=others)
+        planner = Planner(world, control.placer, control.clock.now())
+        return replace(self, world=world, planner=planner)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +71,10 @@ def standing_of(control: Control, session: Session, actor: Actor) -> Standing:
     """Read everything a Verdict for `actor` depends on."""
     limits = Limits(session)
     owner = money.Owner(actor.tenant_id, actor.person_id)
-    return Standing(
-        actor, limits, read_world(control, session, limits),
-        money.balance(session, owner, AccountKind.WALLET),
-    )  # fmt: skip
+    world = read_world(control, session, limits)
+    balance = money.balance(session, owner, AccountKind.WALLET)
+    planner = Planner(world, control.placer, control.clock.now())
+    return Standing(actor, limits, world, balance, planner)
 
 
 def judge(control: Control, standing: Standing, answer: Answer) -> Verdict:
@@ -75,7 +83,7 @@ def judge(control: Control, standing: Standing, answer: Answer) -> Verdict:
     waiting = Waiting(
         "~new", ask, standing.limits.scopes(standing.actor.tenant_id, standing.actor.person_id), now
     )
-    return check(waiting, answer.cost, standing.balance, standing.world, control.placer, now)
+    return standing.planner.check(waiting, answer.cost, standing.balance)
 
 
 def judge_with_alternatives(control: Control, standing: Standing, answer: Answer) -> Judged:

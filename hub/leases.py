@@ -84,7 +84,7 @@ def _warn(control: Control, attempt: AttemptRow, row: WorkloadRow, now: datetime
     control.bus.tell(Hint("notices", row.person_id, row.id))
 
 
-def _note(  # noqa: PLR0913
+def _note(
     session: Session, attempt_id: str, row: WorkloadRow, due: int, now: datetime, left: timedelta
 ) -> None:
     attempt = session.get_one(AttemptRow, attempt_id)

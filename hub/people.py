@@ -12,7 +12,7 @@ from sqlmodel import Session, col, select
 from catalog.errors import BadValue, Busy, Conflict, Forbidden, NotFound, NotSignedIn
 from catalog.units import parse_credits
 from hub.control_context import Control
-from hub.policy import PLATFORM_ADMIN_ROLE, ROOT_TENANT, Actor
+from hub.policy import PLATFORM_ADMIN_ROLE, ROOT_TENANT, Actor, absent
 from hub.store import audit, money
 from hub.store.ids import hash_secret, new_id, new_secret
 from hub.store.tables import (
@@ -276,7 +276,7 @@ def invite(
     return f"{control.settings.url}/hub/invitation?token={secret}", link.expires_at
 
 
-def _new_link(  # noqa: PLR0913
+def _new_link(
     control: Control, purpose: str, tenant_id: str, role: str, email: str, created_by: str,
     expires_at: datetime,
 ) -> tuple[LinkRow, str]:  # fmt: skip
@@ -376,7 +376,7 @@ def by_login(control: Control, login: str) -> PersonRow:
     with control.store.read() as session:
         person = _by_login(session, login)
     if person is None:
-        raise NotFound(f"there is nobody called {login!r}", next="see `perijove people`")
+        raise absent(f"person {login[:40]!r}")
     return person
 
 

@@ -139,11 +139,16 @@ def require(actor: Actor, action: Action, target: Object) -> None:
     if allowed(actor, action, target):
         return
     if target.person_id is not None and not allowed(actor, Action.READ_WORKLOAD, target):
-        raise NotFound(f"there is no {target.name}", next="check the name; see `perijove ps`")
+        raise absent(target.name)
     raise Forbidden(
         f"your role does not allow {action.value.replace('-', ' ')}",
         next="ask an administrator of your tenant",
     )
+
+
+def absent(name: str) -> NotFound:
+    """What is not there and what may not be known to be there are answered with the same words."""
+    return NotFound(f"there is no {name}", next="check the name, or ask who may see it")
 
 
 ANYBODY = Object(None, (), "menu")

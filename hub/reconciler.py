@@ -21,6 +21,7 @@ from hub.attempts import Step
 from hub.control_context import Control
 from hub.hub_api import HubApi, StartRefused
 from hub.lifecycle import EndReason, Status, Target
+from hub.store.leader import Leader
 from hub.store.tables import AttemptRow, PersonRow, WorkloadRow
 from spawners.engine import EndCause, Exit, Observation, Phase
 
@@ -42,6 +43,7 @@ class Reconciler:
     def __init__(self, control: Control, hub: HubApi) -> None:
         self._control = control
         self._hub = hub
+        self._leader = Leader(control.store)
         self._wake = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -67,8 +69,11 @@ class Reconciler:
             self._wake.clear()
 
     async def beat(self) -> None:
-        """One look at everything."""
+        """One look at everything, by one control only where several share a database."""
         control = self._control
+        if not await self._thread(self._leader.leads):
+            self.beat_at = control.clock.now()
+            return
         if control.clock.now() - self._nodes_at > INVENTORY_EVERY:
             await self._thread(self._read_inventory)
         await self._thread(leases.keep, control)
@@ -192,7 +197,9 @@ class Reconciler:
             await self._fail(attempt, row, person, str(error))
             return
         if outcome.ready:
-            await self._thread(attempts.mark_ready, control, attempt.id)
+            seen = await self._thread(control.engine.observe, [attempt.id])
+            notes = seen[0].notes if seen else ()
+            await self._thread(attempts.mark_ready, control, attempt.id, notes)
         elif not await self._hub.is_ready(person.hub_name, row.id):
             await self._fail(attempt, row, person, outcome.message or "the Hub gave up on it")
 
@@ -261,7 +268,7 @@ class Reconciler:
             # Housekeeping: the Hub's own poll finds out too, and its page leads to the portal.
             await self._hub.remove(person.hub_name, row.id)
 
-    async def _thread(self, act: Callable[..., Any], *args: Any) -> Any:  # noqa: ANN401
+    async def _thread(self, act: Callable[..., Any], *args: Any) -> Any:
         return await asyncio.to_thread(act, *args)
 
 

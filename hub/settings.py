@@ -64,7 +64,7 @@ class Settings(BaseSettings):
     @field_validator("home", "spaces", "envs", "menu", "inventory", "oidc", mode="after")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
-        return None if value is None else Path(os.path.abspath(value.expanduser()))
+        return None if value is None else value.expanduser().absolute()
 
     @classmethod
     def load(cls) -> "Settings":

@@ -7,16 +7,16 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
-from catalog.errors import BadValue, Conflict, NotFound
+from catalog.errors import BadValue, Conflict
 from catalog.units import format_duration, parse_duration
 from hub import attempts, history, launching
 from hub.control_context import Control
 from hub.lifecycle import EndReason, Status
-from hub.policy import Action, Actor, Object, allowed, require
+from hub.policy import Action, Actor, Object, absent, allowed, require
 from hub.store import audit
 from hub.store.tables import AttemptRow, WorkloadRow
 from hub.world import Limits, read_world, tenant_path
-from quotas.admission import plan
+from quotas.admission import World, plan
 
 MAX_LEASE = timedelta(days=90)
 LIVE = [status.value for status in Status if status.live]
@@ -35,7 +35,7 @@ def find(control: Control, actor: Actor, workload_id: str, action: Action) -> Wo
     with control.store.read() as session:
         row = session.get(WorkloadRow, workload_id)
         if row is None:
-            raise NotFound(f"there is no workload {workload_id[:40]!r}", next="see `perijove ps`")
+            raise absent(f"workload {workload_id[:40]!r}")
         require(actor, action, object_of(session, row))
     return row
 
@@ -72,7 +72,7 @@ def page(
     return Page(rows, None)
 
 
-def _after(session: Session, query: Any, cursor: str) -> Any:  # noqa: ANN401 (SQLModel's Select)
+def _after(session: Session, query: Any, cursor: str) -> Any:
     last = session.get(WorkloadRow, cursor)
     if last is None:
         raise BadValue("cursor: there is no such place in the list", next="start without a cursor")
@@ -109,8 +109,10 @@ def extend(control: Control, actor: Actor, workload_id: str, by: str, key: str) 
         raise BadValue(f"by: {by} is not a time to extend by", next="write it like 30m or 1h")
     with control.store.write() as session:
         row = session.get_one(WorkloadRow, row.id)  # as it is now, while nobody else writes
-        if not _extended_before(session, row, key):
-            if refusal := why_not_extend(control, session, row, span):
+        attempt = session.get(AttemptRow, row.attempt_id) if row.attempt_id else None
+        if attempt is None or not attempts.was_extended(session, attempt, key):
+            world = read_world(control, session, Limits(session))
+            if refusal := why_not_extend(control, world, row, attempt, span):
                 again = "save your work; relaunch it when your turn comes again"
                 raise Conflict(refusal, next=again)
             attempts.extend_lease(control, session, row, span, key, actor.person_id)
@@ -119,22 +121,14 @@ def extend(control: Control, actor: Actor, workload_id: str, by: str, key: str) 
     return find(control, actor, workload_id, Action.EXTEND)
 
 
-def _extended_before(session: Session, row: WorkloadRow, key: str) -> bool:
-    attempt = session.get(AttemptRow, row.attempt_id) if row.attempt_id else None
-    return attempt is not None and attempts.was_extended(session, attempt, key)
-
-
 def why_not_extend(
-    control: Control, session: Session, row: WorkloadRow, by: timedelta
+    control: Control, world: World, row: WorkloadRow, attempt: AttemptRow | None, by: timedelta
 ) -> str | None:
     """None when a longer lease delays nobody; else why not, in words."""
-    if row.status not in {Status.RUNNING, Status.STARTING} or row.attempt_id is None:
+    if row.status not in {Status.RUNNING, Status.STARTING} or attempt is None:
         return f"it is {row.status}, so there is no lease to extend"
-    attempt = session.get_one(AttemptRow, row.attempt_id)
     if attempt.lease_ends_at + by - attempt.created_at > MAX_LEASE:
         return f"a lease lasts at most {format_duration(MAX_LEASE)}"
-    limits = Limits(session)
-    world = read_world(control, session, limits)
     if not world.queue:
         return None
     now = control.clock.now()

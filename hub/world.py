@@ -14,7 +14,6 @@ from hub.store.tables import AttemptRow, QuotaRow, ShareRow, TenantRow, Workload
 from quotas.admission import Claim, Waiting, World
 from quotas.limits import Dimension, Scope
 
-
 ACCEPT_WITHIN = timedelta(minutes=10)
 """How long a turn is held."""
 

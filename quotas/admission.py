@@ -6,9 +6,11 @@ pass earlier ones only through gaps, so a large ask cannot be starved by small o
 hold if nobody extends. Quotas are dimensions like any other.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cached_property
 
 from catalog.asks import Ask
 from catalog.inventory import Capacity, NodeFree, Placement
@@ -66,14 +68,7 @@ def in_order(queue: Iterable[Waiting]) -> list[Waiting]:
 
 def plan(world: World, placer: Placer, now: datetime) -> dict[str, Slot]:
     """When and where each waiting ask starts, by id. Those with ``at == now`` may start now."""
-    timeline = _Timeline(world.capacity, world.running, now)
-    slots: dict[str, Slot] = {}
-    for position, waiting in enumerate(in_order(world.queue), start=1):
-        slot = _earliest(waiting, timeline, placer, now, position)
-        slots[waiting.id] = slot
-        if slot.at is not None and slot.placement is not None:
-            timeline.reserve(slot.at, slot.placement, waiting)
-    return slots
+    return Planner(world, placer, now).slots
 
 
 def check(
@@ -83,139 +78,198 @@ def check(
 
     `cost` and `balance` in micro-credits: the hold for the whole lease, and what can be spent.
     """
-    if denied := _never(waiting, cost, balance, world, placer):
-        return denied
-    slot = plan(replace(world, queue=(*world.queue, waiting)), placer, now)[waiting.id]
-    if slot.at == now and slot.placement is not None:
-        return Fits(slot.placement)
-    return Waits(slot.code, slot.reason, slot.position, slot.at)
+    return Planner(world, placer, now).check(waiting, cost, balance)
 
 
-def _never(
-    waiting: Waiting, cost: int, balance: int, world: World, placer: Placer
-) -> Denied | None:
-    over = first_over(use_of(waiting.ask), waiting.scopes, {})
-    if over is not None:
-        return Denied(Code.QUOTA, over.text, "choose a smaller one, or ask for a larger quota")
-    place = placer.place(waiting.ask, world.capacity)
-    if isinstance(place, NoRoom):
-        return Denied(Code.TOO_LARGE, f"nothing here is large enough: {place.text}", "choose less")
-    if cost > balance:
-        return Denied(
-            Code.CREDITS,
-            f"it costs {format_credits(cost)} credits and {format_credits(balance)} are left",
-            "choose a shorter time or a smaller share, or ask for more credits",
+class Planner:
+    """One plan, from which any number of further asks are judged without planning anew."""
+
+    def __init__(self, world: World, placer: Placer, now: datetime) -> None:
+        self._world, self._placer, self._now = world, placer, now
+        self._running = _Profile.of(world, now)
+
+    @property
+    def slots(self) -> dict[str, Slot]:
+        """By id of the waiting ask."""
+        return self._planned.slots
+
+    @cached_property
+    def _planned(self) -> "_Planned":
+        planned = _Planned({}, [], self._running)
+        for waiting in in_order(self._world.queue):
+            # What a later ask of this rank would find: the profile before those behind it.
+            planned.ahead.append((_rank(waiting), planned.after))
+            slot = self._earliest(waiting, planned.after, len(planned.slots) + 1)
+            planned.slots[waiting.id] = slot
+            if slot.at is not None and slot.placement is not None:
+                planned.after = planned.after.reserve(slot.at, slot.placement, waiting)
+        return planned
+
+    def check(self, waiting: Waiting, cost: int, balance: int) -> Verdict:
+        """As the function `check`."""
+        if denied := self._never(waiting, cost, balance):
+            return denied
+        planned = self._planned
+        place = bisect_left(planned.ahead, _rank(waiting), key=lambda row: row[0])
+        profile = planned.ahead[place][1] if place < len(planned.ahead) else planned.after
+        slot = self._earliest(waiting, profile, place + 1)
+        if slot.at == self._now and slot.placement is not None:
+            return Fits(slot.placement)
+        return Waits(slot.code, slot.reason, slot.position, slot.at)
+
+    def _never(self, waiting: Waiting, cost: int, balance: int) -> Denied | None:
+        over = first_over(use_of(waiting.ask), waiting.scopes, {})
+        if over is not None:
+            return Denied(Code.QUOTA, over.text, "choose a smaller one, or ask for a larger quota")
+        place = self._placer.place(waiting.ask, self._world.capacity)
+        if isinstance(place, NoRoom):
+            return Denied(
+                Code.TOO_LARGE, f"nothing here is large enough: {place.text}", "choose less"
+            )
+        if cost > balance:
+            return Denied(
+                Code.CREDITS,
+                f"it costs {format_credits(cost)} credits and {format_credits(balance)} are left",
+                "choose a shorter time or a smaller share, or ask for more credits",
+            )
+        return None
+
+    def _earliest(self, waiting: Waiting, profile: "_Profile", position: int) -> Slot:
+        for index, step in enumerate(profile.steps):
+            # Most beginnings are ruled out by their first moment alone.
+            if self._fit(waiting, step) is None:
+                continue
+            place = self._fit(waiting, profile.window(index, waiting))
+            if place is None:
+                continue
+            if step.at == self._now:
+                return Slot(step.at, place, Code.FITS, "it can start now", position)
+            return Slot(step.at, place, *self._why_not_now(waiting), position)
+        return Slot(None, None, *self._why_not_now(waiting), position)
+
+    def _fit(self, waiting: Waiting, step: "_Step") -> Placement | None:
+        if first_over(use_of(waiting.ask), waiting.scopes, step.used) is not None:
+            return None
+        place = self._placer.place(waiting.ask, step.free)
+        return None if isinstance(place, NoRoom) else place
+
+    def _why_not_now(self, waiting: Waiting) -> tuple[Code, str]:
+        """What is short without the reservations of those ahead; if nothing is, they are why."""
+        now = self._running.steps[0]
+        over = first_over(use_of(waiting.ask), waiting.scopes, now.used)
+        if over is not None:
+            return Code.QUOTA, over.text
+        place = self._placer.place(waiting.ask, now.free)
+        if isinstance(place, NoRoom):
+            return Code.CAPACITY, place.text
+        return Code.QUEUE, "others are ahead in the queue and would be delayed"
+
+
+_Rank = tuple[int, datetime, str]
+_Used = Mapping[str, Mapping[Dimension, int]]
+
+
+@dataclass(slots=True)
+class _Planned:
+    """The queue's slots; for each, the profile that it found; the profile after all of them."""
+
+    slots: dict[str, Slot]
+    ahead: list[tuple[_Rank, "_Profile"]]
+    after: "_Profile"
+
+
+def _rank(waiting: Waiting) -> _Rank:
+    return waiting.ask.priority.rank, waiting.since, waiting.id
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """What is free and what is used from `at` on, until the next step."""
+
+    at: datetime
+    free: Capacity
+    used: _Used
+
+    def with_claim(self, placement: Placement, ask: Ask, scope_ids: tuple[str, ...]) -> "_Step":
+        return replace(
+            self,
+            free=self.free.take(placement),
+            used={**self.used, **{s: _plus(self.used.get(s, {}), ask) for s in scope_ids}},
         )
-    return None
 
 
-def _earliest(
-    waiting: Waiting, timeline: "_Timeline", placer: Placer, now: datetime, position: int
-) -> Slot:
-    why = (Code.QUEUE, "others are ahead in the queue")
-    for at in timeline.moments():
-        capacity, used = timeline.worst(at, at + waiting.ask.duration)
-        over = first_over(use_of(waiting.ask), waiting.scopes, used)
-        place = placer.place(waiting.ask, capacity) if over is None else None
-        if isinstance(place, Placement):
-            if at == now:
-                return Slot(at, place, Code.FITS, "it can start now", position)
-            return Slot(at, place, why[0], why[1], position)
-        if at == now:
-            why = _why_not_now(waiting, timeline, placer, now)
-    return Slot(None, None, why[0], why[1], position)
+@dataclass(frozen=True, slots=True)
+class _Profile:
+    """Free and used over time as steps; the last step lasts for ever. Immutable."""
 
+    steps: tuple[_Step, ...] = field(default=())
 
-def _why_not_now(
-    waiting: Waiting, timeline: "_Timeline", placer: Placer, now: datetime
-) -> tuple[Code, str]:
-    """The reason without the reservations of those ahead; if there is none, they are the reason."""
-    capacity, used = timeline.running_only(now)
-    over = first_over(use_of(waiting.ask), waiting.scopes, used)
-    if over is not None:
-        return Code.QUOTA, over.text
-    place = placer.place(waiting.ask, capacity)
-    if isinstance(place, NoRoom):
-        return Code.CAPACITY, place.text
-    return Code.QUEUE, "others are ahead in the queue and would be delayed"
+    @classmethod
+    def of(cls, world: World, now: datetime) -> "_Profile":
+        """Running claims only. One that is past its end holds its place until its engine sees it
+        gone: to count it as gone would grant its place twice."""
+        ends: list[datetime] = []
+        for claim in world.running:
+            insort(ends, _never_past(claim.ends_at, now))
+        times = sorted({now, *ends})
+        steps: list[_Step] = []
+        for at in times:
+            step = _Step(at, world.capacity, {})
+            for claim in world.running:
+                if at < _never_past(claim.ends_at, now):
+                    step = step.with_claim(claim.placement, claim.ask, claim.scope_ids)
+            steps.append(step)
+        return cls(tuple(steps))
 
-
-class _Timeline:
-    """What is held when: running claims and reservations as intervals."""
-
-    def __init__(self, capacity: Capacity, running: Sequence[Claim], now: datetime) -> None:
-        self._capacity = capacity
-        self._now = now
-        # A claim past its end is still there until its engine sees it gone: treat it as ending now
-        # would grant its place twice, so it holds its place and ends "next".
-        self._running = [(now, _never_past(claim.ends_at, now), claim) for claim in running]
-        self._planned: list[tuple[datetime, datetime, Claim]] = []
-
-    def moments(self) -> list[datetime]:
-        """When something might begin: now, and whenever something ends."""
-        ends = {end for _, end, _ in (*self._running, *self._planned)}
-        return [self._now, *sorted(end for end in ends if end > self._now)]
-
-    def reserve(self, at: datetime, placement: Placement, waiting: Waiting) -> None:
+    def reserve(self, at: datetime, placement: Placement, waiting: Waiting) -> "_Profile":
+        """The profile with a planned claim in it; `at` is the beginning of one of its steps."""
         end = at + waiting.ask.duration
-        claim = Claim(waiting.id, placement, waiting.ask, tuple(s.id for s in waiting.scopes), end)
-        self._planned.append((at, end, claim))
+        scope_ids = tuple(scope.id for scope in waiting.scopes)
+        changed: list[_Step] = []
+        for step in self._split(end):
+            inside = at <= step.at < end
+            changed.append(step.with_claim(placement, waiting.ask, scope_ids) if inside else step)
+        return _Profile(tuple(changed))
 
-    def running_only(self, at: datetime) -> tuple[Capacity, Mapping[str, dict[Dimension, int]]]:
-        held = [claim for start, end, claim in self._running if start <= at < end]
-        return _less(self._capacity, held), _used(held)
-
-    def worst(
-        self, start: datetime, end: datetime
-    ) -> tuple[Capacity, Mapping[str, dict[Dimension, int]]]:
-        """The least that is free, and the most that is used, at any time in [start, end)."""
-        intervals = [*self._running, *self._planned]
-        moments = {start} | {begin for begin, _, _ in self._planned if start < begin < end}
-        capacity: Capacity | None = None
-        used: dict[str, dict[Dimension, int]] = {}
-        for moment in moments:
-            held = [claim for begin, until, claim in intervals if begin <= moment < until]
-            free = _less(self._capacity, held)
-            capacity = free if capacity is None else _least(capacity, free)
-            for scope, amounts in _used(held).items():
-                most = used.setdefault(scope, {})
-                for dimension, amount in amounts.items():
+    def window(self, index: int, waiting: Waiting) -> _Step:
+        """From the beginning of a step on, for as long as `waiting` lasts: the least that is free
+        and the most that its scopes use."""
+        first = self.steps[index]
+        end, free = first.at + waiting.ask.duration, first.free
+        used = {s.id: dict(first.used.get(s.id, {})) for s in waiting.scopes}
+        for step in self.steps[index + 1 :]:
+            if step.at >= end:
+                break
+            free = _least(free, step.free)
+            for scope_id, most in used.items():
+                for dimension, amount in step.used.get(scope_id, {}).items():
                     most[dimension] = max(most.get(dimension, 0), amount)
-        return capacity or self._capacity, used
+        return _Step(first.at, free, used)
+
+    def _split(self, at: datetime) -> tuple[_Step, ...]:
+        place = bisect_left(self.steps, at, key=lambda step: step.at)
+        if place < len(self.steps) and self.steps[place].at == at:
+            return self.steps
+        return (*self.steps[:place], replace(self.steps[place - 1], at=at), *self.steps[place:])
 
 
 def _never_past(end: datetime, now: datetime) -> datetime:
-    return max(end, now + _A_MOMENT)
+    return max(end, now + datetime.resolution)
 
 
-_A_MOMENT = datetime.resolution
-
-
-def _less(capacity: Capacity, claims: Iterable[Claim]) -> Capacity:
-    for claim in claims:
-        capacity = capacity.take(claim.placement)
-    return capacity
+def _plus(amounts: Mapping[Dimension, int], ask: Ask) -> dict[Dimension, int]:
+    return {d: amounts.get(d, 0) + more for d, more in use_of(ask).items()}
 
 
 def _least(one: Capacity, other: Capacity) -> Capacity:
+    """The smaller amount of everything on each node."""
     nodes: dict[str, NodeFree] = {}
     for name, a in one.nodes.items():
         b = other.nodes[name]
-        nodes[name] = replace(
+        nodes[name] = a if a is b else replace(
             a,
             cpu_milli=min(a.cpu_milli, b.cpu_milli),
             memory_bytes=min(a.memory_bytes, b.memory_bytes),
             device_milli={d: min(m, b.device_milli[d]) for d, m in a.device_milli.items()},
-        )
+        )  # fmt: skip
     return Capacity(nodes)
-
-
-def _used(claims: Iterable[Claim]) -> dict[str, dict[Dimension, int]]:
-    used: dict[str, dict[Dimension, int]] = {}
-    for claim in claims:
-        amounts = use_of(claim.ask)
-        for scope_id in claim.scope_ids:
-            scope = used.setdefault(scope_id, {})
-            for dimension, amount in amounts.items():
-                scope[dimension] = scope.get(dimension, 0) + amount
-    return used

@@ -34,7 +34,7 @@ from hub.settings import CONTROL_PREFIX, PACKAGE_ROOT, Settings
 from hub.store import audit, money
 from hub.store.schema import upgrade
 from hub.store.store import Store
-from hub.store.tables import AttemptRow, DeviceRow, PersonRow, ShareRow, TenantRow
+from hub.store.tables import AttemptRow, DeviceRow, PersonRow, ShareRow, TenantRow, WorkloadRow
 from spawners.fake import FakeEngine
 from tests.peers.fake_hub import FakeHub
 
@@ -227,6 +227,11 @@ class Site:
 
     async def view(self, login: str, workload: str) -> dict[str, Any]:
         return (await self.call(login, "GET", f"/workloads/{workload}")).body
+
+    def row(self, workload: str) -> WorkloadRow:
+        """As the store has it: while the Hub is away the API cannot be asked."""
+        with self.control.store.read() as session:
+            return session.get_one(WorkloadRow, workload)
 
     async def run(self, login: str, offer: str = "gpu-quarter", **more: Any) -> str:
         """Launched and running."""

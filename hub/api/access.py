@@ -29,7 +29,7 @@ async def actor_of(request: Request, authorization: Annotated[str, Header()] = "
     at once. Raises NotSignedIn, or Unavailable while the Hub is down."""
     scheme, _, token = authorization.partition(" ")
     token = token.strip()
-    if scheme.lower() not in {"token", "bearer"} or not 0 < len(token) <= 200:  # noqa: PLR2004
+    if scheme.lower() not in {"token", "bearer"} or not 0 < len(token) <= 200:
         raise NotSignedIn(
             "this needs a token", next="send `Authorization: token …`, see `perijove token`"
         )
@@ -40,8 +40,8 @@ async def actor_of(request: Request, authorization: Annotated[str, Header()] = "
     return await _thread(people.actor_of, control, hub_name)
 
 
-async def _thread(act: Callable[..., Any], *args: Any) -> Any:  # noqa: ANN401
-    from starlette.concurrency import run_in_threadpool  # noqa: PLC0415 (a cycle in starlette)
+async def _thread(act: Callable[..., Any], *args: Any) -> Any:
+    from starlette.concurrency import run_in_threadpool
 
     return await run_in_threadpool(act, *args)
 
@@ -59,7 +59,7 @@ def does(action: Action | str) -> dict[str, Any]:
 
 def undeclared(app: FastAPI) -> list[str]:
     """Routes that do not say what they do; must be empty for control to start."""
-    from fastapi.routing import iter_route_contexts  # noqa: PLC0415
+    from fastapi.routing import iter_route_contexts
 
     found: list[str] = []
     for context in iter_route_contexts(app.routes):

@@ -5,6 +5,7 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from fastapi.responses import JSONResponse
+from starlette.types import Message, Receive, Scope, Send
 
 from hub.api import errors, schema
 from hub.api.access import PUBLIC, does, undeclared
@@ -14,8 +15,6 @@ from hub.hub_api import HubApi
 from hub.settings import CONTROL_PREFIX
 
 MAX_BODY = 2**20
-Send = Callable[[dict[str, Any]], Awaitable[None]]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
 
 
 def build(
@@ -66,10 +65,10 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
 class BodyLimit:
     """Refuses bodies over 1 MiB before they are read into memory, with or without a length."""
 
-    def __init__(self, app: Any) -> None:  # noqa: ANN401 (an ASGI application)
+    def __init__(self, app: Any) -> None:
         self._app = app
 
-    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -79,7 +78,7 @@ class BodyLimit:
             return
         seen = 0
 
-        async def counted() -> dict[str, Any]:
+        async def counted() -> Message:
             nonlocal seen
             message = await receive()
             seen += len(message.get("body", b""))
@@ -93,7 +92,7 @@ class BodyLimit:
             await self._refuse(scope, receive, send)
 
     @staticmethod
-    async def _refuse(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
         body = {
             "code": "too-large", "message": "the body is larger than 1 MiB",
             "next": "send less; files go into a notebook's home",

@@ -53,7 +53,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> JSONResponse:
-        log.exception("request-failed path=%s", request.url.path, exc_info=error)
+        log.error("request-failed path=%s", request.url.path, exc_info=error)
         body = {
             "code": "error", "message": "something went wrong on our side; it was logged",
             "next": "try again, and tell the administrator if it stays",

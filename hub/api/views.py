@@ -1,7 +1,6 @@
 """Rows and values of the core as the API shows them."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sqlmodel import Session, col, select
@@ -24,7 +23,7 @@ from hub.store.tables import (
     WorkloadRow,
 )
 from hub.workloads import why_not_extend
-from quotas.admission import Slot, plan
+from quotas.admission import Slot
 from quotas.limits import Dimension
 from quotas.verdict import Denied, Fits, Verdict, Waits, word
 
@@ -144,7 +143,6 @@ class WorkloadViews:
     def __init__(self, control: Control, session: Session, standing: Standing) -> None:
         self._control, self._session, self._standing = control, session, standing
         self._now = control.clock.now()
-        self._slots: dict[str, Slot] | None = None
 
     def show(self, rows: Iterable[WorkloadRow]) -> list[schema.WorkloadView]:
         rows = list(rows)
@@ -165,7 +163,7 @@ class WorkloadViews:
             id=row.id, name=row.name, kind=row.kind, status=status, target=row.target,
             url=self._url(row, person) if status is Status.RUNNING else "",
             share=share_view(row, held, rescue=bool(attempt and attempt.rescue)),
-            cost=format_credits(row.cost + self._running_cost(row, attempt)),
+            cost=format_credits(row.cost + self._running_cost(attempt)),
             reason=slot.reason if slot else row.reason,
             reason_code=slot.code if slot else row.reason_code,
             next=row.next, offer=row.offer_id, offer_title=row.offer_title,
@@ -178,7 +176,9 @@ class WorkloadViews:
             lease_ends_at=attempt.lease_ends_at if attempt and live_lease else None,
             offered_until=row.offered_until,
             can_extend=status is Status.RUNNING
-            and why_not_extend(self._control, self._session, row, EXTEND_BY) is None,
+            and attempt is not None
+            and why_not_extend(self._control, self._standing.world, row, attempt, EXTEND_BY)
+            is None,
             notify=row.notify, position=slot.position if slot else None,
             starts_at=slot.at if slot else None,
             alternatives=self._alternatives(row) if slot else [],
@@ -189,7 +189,7 @@ class WorkloadViews:
             else None,
         )  # fmt: skip
 
-    def _running_cost(self, row: WorkloadRow, attempt: AttemptRow | None) -> int:
+    def _running_cost(self, attempt: AttemptRow | None) -> int:
         if attempt is None or attempt.released_at is not None:
             return 0
         return used_cost(attempt, self._now)
@@ -198,9 +198,7 @@ class WorkloadViews:
         return f"{self._control.settings.url}/user/{person.hub_name}/{row.id}/lab"
 
     def _slot(self, row: WorkloadRow) -> Slot | None:
-        if self._slots is None:
-            self._slots = plan(self._standing.world, self._control.placer, self._now)
-        return self._slots.get(row.id)
+        return self._standing.planner.slots.get(row.id)
 
     def _alternatives(self, row: WorkloadRow) -> list[schema.Alternative]:
         offer = self._control.menu.get().offers.get(row.offer_id)
@@ -210,9 +208,7 @@ class WorkloadViews:
             answer = offer.answer(row.answers)
         except BadValue:
             return []
-        world = self._standing.world
-        others = tuple(waiting for waiting in world.queue if waiting.id != row.id)
-        standing = replace(self._standing, world=replace(world, queue=others))
+        standing = self._standing.without(self._control, row.id)
         judged = launching.judge_with_alternatives(self._control, standing, answer)
         return [alternative_view(other) for other in judged.alternatives]
 

@@ -1,6 +1,6 @@
 """The Hub's Authenticator: control knows every person and decides who may sign in."""
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from jupyterhub.auth import Authenticator
 from jupyterhub.handlers.base import BaseHandler
@@ -8,10 +8,12 @@ from jupyterhub.user import User
 from tornado import web
 
 from catalog.errors import NotSignedIn, PerijoveError, Unavailable
-from hub.auth import oidc_pages, pages
-from hub.auth.oidc import OpenIdClient
+from hub.auth import pages
 from hub.control_door import ControlDoor
 from hub.settings import Settings
+
+if TYPE_CHECKING:
+    from hub.auth.oidc import OpenIdClient  # a site without providers starts without it
 
 
 class PerijoveAuthenticator(Authenticator):
@@ -19,7 +21,7 @@ class PerijoveAuthenticator(Authenticator):
 
     door: ClassVar[ControlDoor]
     settings: ClassVar[Settings]
-    clients: ClassVar[dict[str, OpenIdClient]] = {}
+    clients: ClassVar["dict[str, OpenIdClient]"] = {}
     """By the name of the OpenID provider, in the order in which the sign-in page lists them."""
 
     @property
@@ -30,7 +32,7 @@ class PerijoveAuthenticator(Authenticator):
             for client in self.clients.values()
         ]
 
-    async def authenticate(self, handler: BaseHandler, data: dict[str, str]) -> dict[str, Any]:  # noqa: ARG002
+    async def authenticate(self, handler: BaseHandler, data: dict[str, str]) -> Any:  # noqa: ARG002
         """A local account by name and password. The message of a refusal is for the person."""
         body = {"login": data.get("username", ""), "password": data.get("password", "")}
         try:
@@ -47,7 +49,7 @@ class PerijoveAuthenticator(Authenticator):
         self,
         user: User,
         handler: BaseHandler | None = None,  # noqa: ARG002
-    ) -> bool | dict[str, Any]:
+    ) -> Any:
         """False ends the session: control no longer lets this person in."""
         try:
             await self.door.call("GET", f"/persons/{user.name}", patience_s=20)
@@ -62,9 +64,23 @@ class PerijoveAuthenticator(Authenticator):
         """Names are control's; nothing is changed in them."""
         return username
 
-    def get_handlers(self, app: Any) -> list[tuple[str, Any]]:  # noqa: ANN401
+    def get_handlers(self, app: Any) -> list[tuple[str, Any]]:
         """Before JupyterHub's own, so that these win."""
-        return [*pages.HANDLERS, *oidc_pages.HANDLERS, *super().get_handlers(app)]
+        handlers = [*pages.HANDLERS, *super().get_handlers(app)]
+        if self.clients:
+            from hub.auth import oidc_pages
+
+            handlers = [*oidc_pages.HANDLERS, *handlers]
+        return handlers
+
+    async def logout_elsewhere(self, kept: dict[str, Any] | None) -> dict[str, str]:
+        """Where to end the provider's session too: `title` and `address`, or nothing.
+
+        `kept` is what the sign-in left of itself.
+        """
+        client = self.clients.get((kept or {}).get("provider", ""))
+        address = await client.logout_url(str((kept or {}).get("id_token", ""))) if client else None
+        return {"title": client.provider.title, "address": address} if client and address else {}
 
 
 def auth_model(found: dict[str, Any]) -> dict[str, Any]:

@@ -43,7 +43,7 @@ class OpenIdClient:
     def __init__(self, provider: Provider, site: str, clock: Clock) -> None:
         self.provider = provider
         self.path = f"/hub/oidc/{provider.name}"
-        self._site = site
+        self.site = site
         self._clock = clock
         self._discovery = Discovery(provider, clock)
         self._once = Once()
@@ -100,7 +100,7 @@ class OpenIdClient:
             return None
         asked = {
             "client_id": self.provider.client_id,
-            "post_logout_redirect_uri": f"{self._site}/hub/login",
+            "post_logout_redirect_uri": f"{self.site}/hub/login",
         }
         if id_token and len(id_token) <= MAX_HINT:
             asked["id_token_hint"] = id_token
@@ -117,7 +117,7 @@ class OpenIdClient:
 
     @property
     def _callback(self) -> str:
-        return f"{self._site}{self.path}/callback"
+        return f"{self.site}{self.path}/callback"
 
     async def _turn_in(self, metadata: Metadata, code: str, trip: Trip) -> tuple[str, str]:
         """The ID token and the access token that a code is good for."""

@@ -27,7 +27,7 @@ class ProviderPage(BaseHandler):
 
     def client(self, name: str) -> OpenIdClient | None:
         """The client of a provider of that name."""
-        return self.authenticator.clients.get(name)
+        return self.settings["authenticator"].clients.get(name)
 
     async def say(self, error: PerijoveError) -> None:
         """A page with the error in plain words."""
@@ -48,6 +48,10 @@ class ProviderPage(BaseHandler):
         """A parameter of the query; given twice it counts as absent."""
         values = self.answer.get(name, [])
         return values[0].decode(errors="replace") if len(values) == 1 else None
+
+    @property
+    def _door(self) -> Any:
+        return self.settings["authenticator"].door
 
     @property
     def trip_key(self) -> bytes:
@@ -75,7 +79,7 @@ class SignInPage(ProviderPage):
             max_age=int(TRIP_LIFE.total_seconds()),
             httponly=True,
             samesite="Lax",
-            secure=self.authenticator.settings.url.startswith("https:"),
+            secure=client.site.startswith("https:"),
         )
         self.set_header("Cache-Control", "no-store")
         self.redirect(address)
@@ -122,7 +126,7 @@ class CallbackPage(ProviderPage):
             "email": proof.email,
             "session_id": proof.session_id,
         }
-        return await self.authenticator.door.call("POST", "/identities/sign-in", body)
+        return await self._door.call("POST", "/identities/sign-in", body)
 
 
 class BackChannelLogout(ProviderPage):
@@ -145,7 +149,7 @@ class BackChannelLogout(ProviderPage):
                 "subject": gone.subject,
                 "session_id": gone.session_id,
             }
-            ended = await self.authenticator.door.call("POST", "/identities/sign-out", body)
+            ended = await self._door.call("POST", "/identities/sign-out", body)
         except PerijoveError as error:
             self.log.warning("logout by %s refused: %s", name, error.message)
             self.set_status(503 if error.code == "unavailable" else 400)
@@ -157,19 +161,6 @@ class BackChannelLogout(ProviderPage):
     def _say_json(self, content: dict[str, str]) -> None:
         self.set_header("Content-Type", "application/json")
         self.finish(json.dumps(content))
-
-
-async def logout_elsewhere(handler: BaseHandler, state: dict[str, Any] | None) -> dict[str, str]:
-    """Where to end the provider's session too: `title` and `address`, or nothing.
-
-    `state` is what the sign-in kept of the person; it is good for one logout.
-    """
-    kept = state or {}
-    client = handler.authenticator.clients.get(kept.get("provider", ""))
-    if client is None:
-        return {}
-    address = await client.logout_url(str(kept.get("id_token", "")))
-    return {"title": client.provider.title, "address": address} if address else {}
 
 
 HANDLERS: list[tuple[str, Any]] = [

@@ -3,7 +3,6 @@ signing out for good, and the way from the Hub's own pages to the portal."""
 
 from typing import Any, ClassVar
 
-from jupyterhub import orm
 from jupyterhub.apihandlers.base import APIHandler
 from jupyterhub.handlers.base import BaseHandler, UserUrlHandler
 from jupyterhub.handlers.login import LogoutHandler
@@ -12,7 +11,6 @@ from jupyterhub.utils import get_accepted_mimetype, new_token
 from tornado import web
 
 from catalog.errors import PerijoveError
-from hub.auth.oidc_pages import logout_elsewhere
 from hub.settings import PORTAL_PREFIX
 
 
@@ -55,10 +53,10 @@ class LinkHandler(BaseHandler):
         if problem:
             self.set_status(400)
         self.set_header("Referrer-Policy", "no-referrer")
-        xsrf = self.xsrf_token.decode("ascii")
+        xsrf: Any = self.xsrf_token
         safe = {name: value for name, value in values.items() if name != "password"}
         page = self.render_template(
-            self.template, token=token, values=safe, problem=problem, form_xsrf=xsrf
+            self.template, token=token, values=safe, problem=problem, form_xsrf=xsrf.decode("ascii")
         )
         self.finish(await page)
 
@@ -72,8 +70,8 @@ class LinkHandler(BaseHandler):
         return {"purpose": self.purpose, "token": token}
 
     @property
-    def _door(self) -> Any:  # noqa: ANN401 (set by the configuration)
-        return self.authenticator.door
+    def _door(self) -> Any:
+        return self.settings["authenticator"].door
 
 
 class WelcomeHandler(LinkHandler):
@@ -96,12 +94,13 @@ class EndingLogoutHandler(LogoutHandler):
 
     async def handle_logout(self) -> None:
         """Runs after the browser's cookies were cleared."""
-        user, self._elsewhere = self._jupyterhub_user, {}
+        user: Any = self._jupyterhub_user
+        self._elsewhere = {}
         if user:
             kept = await user.get_auth_state()
             await user.save_auth_state(None)
             end_sessions(self.db, user.orm_user)
-            self._elsewhere = await logout_elsewhere(self, kept)
+            self._elsewhere = await self.settings["authenticator"].logout_elsewhere(kept)
 
     async def render_logout_page(self) -> None:
         """To the sign-in page; or a page that leads on to the provider, because a browser lets no
@@ -111,7 +110,8 @@ class EndingLogoutHandler(LogoutHandler):
             return
         self.set_header("Cache-Control", "no-store")
         self.set_header("Referrer-Policy", "no-referrer")
-        self.finish(await self.render_template("signed_out.html", **self._elsewhere))
+        leads_to: Any = self._elsewhere
+        self.finish(await self.render_template("signed_out.html", **leads_to))
 
 
 class EndSessionsHandler(APIHandler):
@@ -128,7 +128,7 @@ class EndSessionsHandler(APIHandler):
         self.set_status(204)
 
 
-def end_sessions(db: Any, user: orm.User, *, tokens: bool = False) -> None:  # noqa: ANN401
+def end_sessions(db: Any, user: Any, *, tokens: bool = False) -> None:
     """No cookie of before is accepted any more, and what came from a browser session is gone;
     with `tokens`, every API token too."""
     user.cookie_id = new_token()
@@ -163,7 +163,8 @@ class NotRunningHandler(UserUrlHandler):
             known = server.startswith("w-")
             self.redirect(f"{PORTAL_PREFIX}/" + (f"workloads/{server}" if known else ""))
             return
-        await super().get(user_name, user_path)
+        page: Any = super().get(user_name, user_path)  # a coroutine, which its decorator hides
+        await page
 
     def _wants_a_page(self, path: str) -> bool:
         accepted = get_accepted_mimetype(
@@ -172,7 +173,7 @@ class NotRunningHandler(UserUrlHandler):
         return accepted == "text/html" and "api" not in path.split("/")
 
     def _is_ready(self, server: str) -> bool:
-        user = self.current_user
+        user: Any = self.current_user
         return server in user.orm_user.orm_spawners and user.spawners[server].ready
 
 

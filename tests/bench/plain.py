@@ -16,7 +16,7 @@ from playwright.sync_api import BrowserContext, Page
 
 from hub.settings import Settings
 from hub.up.programs import node_binary, proxy_script
-from tests.bench.target import checked, client_of, wait_for
+from tests.bench.target import StartFailedError, checked, client_of, wait_for
 from tests.live import ROOT, free_port
 
 PERSON = "bench"
@@ -69,8 +69,12 @@ class PlainHub:
                 env=environment, cwd=self._folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 start_new_session=True,
             )  # fmt: skip
-        wait_for(self._is_ready, "plain JupyterHub is ready", READY_WITHIN_S)
-        self.token = self._token_of_person()
+        try:
+            wait_for(self._is_ready, "plain JupyterHub is ready", READY_WITHIN_S)
+            self.token = self._token_of_person()
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -131,7 +135,7 @@ class PlainHub:
     def _is_ready(self) -> bool:
         if self._hub is not None and self._hub.poll() is not None:
             said = (self._folder / "hub.log").read_text()[-2000:]
-            raise RuntimeError(f"plain JupyterHub ended:\n{said}")
+            raise StartFailedError(f"plain JupyterHub ended:\n{said}")
         try:
             return httpx.get(f"{self.url}/hub/api", timeout=5, trust_env=False).is_success
         except httpx.HTTPError:

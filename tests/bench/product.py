@@ -9,7 +9,7 @@ import httpx
 from playwright.sync_api import BrowserContext, Page
 
 from hub.settings import API_SCOPE, Settings
-from tests.bench.target import checked, client_of, wait_for
+from tests.bench.target import StartFailedError, checked, client_of, wait_for, wait_shown
 from tests.live import LiveSite
 
 PERSON = "admin"
@@ -30,13 +30,15 @@ class Perijove:
         self.token = ""
 
     def __enter__(self) -> Self:
-        self._site.start()
-        # Makes the person known to the Hub, which then gives a token that may open servers too.
-        self._site.run("token", "--user", PERSON)
-        self.token = self._token_of_person()
-        with client_of(self) as client:
-            offers = {o["id"]: o["title"] for o in checked(client.get(f"{_API}/offers"))["items"]}
-        self._title = offers[self._offer]
+        try:
+            self._site.start()
+            # Makes the person known to the Hub, which then gives a token that may open servers.
+            self._site.cli("token", "--user", PERSON)
+            self.token = self._token_of_person()
+            self._title = self._title_of_offer()
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -71,9 +73,18 @@ class Perijove:
 
     def click_start(self, page: Page) -> Page:
         page.get_by_role("button", name=f"Start: {self._title}").click()
+        opens = page.get_by_role("link", name=f"Open JupyterLab: {self._title}")
+        wait_shown(opens)
         with page.context.expect_page() as opened:
-            page.get_by_role("link", name=f"Open JupyterLab: {self._title}").click()
+            opens.click()
         return opened.value
+
+    def _title_of_offer(self) -> str:
+        with client_of(self) as client:
+            offers = {o["id"]: o["title"] for o in checked(client.get(f"{_API}/offers"))["items"]}
+        if self._offer not in offers:
+            raise StartFailedError(f"OFFER: one of {', '.join(offers)}, not {self._offer!r}")
+        return offers[self._offer]
 
     def _token_of_person(self) -> str:
         scopes = [API_SCOPE, "access:servers!user"]

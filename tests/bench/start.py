@@ -6,6 +6,7 @@ N (10) starts a case, CASES ("api click"), SERVERS ("plain perijove"), OFFER ("g
 
 import contextlib
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -22,7 +23,14 @@ from tests.bench.memory import pss_mib
 from tests.bench.plain import PlainHub
 from tests.bench.product import Perijove
 from tests.bench.report import Series
-from tests.bench.target import ONE_START_S, StartFailedError, Target, client_of, wait_for
+from tests.bench.target import (
+    ONE_START_S,
+    StartFailedError,
+    Target,
+    client_of,
+    wait_for,
+    wait_shown,
+)
 
 BUDGET_S = 540.0
 """No start begins after this; what was measured by then is reported, each series alike."""
@@ -128,17 +136,18 @@ class Bench:
 
     def _click(self, context: BrowserContext) -> tuple[float, str]:
         """From the click on the start button until a card of the launcher is there to press."""
-        page = context.new_page()
-        self.target.show_menu(page)
-        page.wait_for_timeout(SETTLE_S * 1000)
-        begun = time.perf_counter()
-        lab = self.target.click_start(page)
-        lab.get_by_role("button", name="Python 3 (ipykernel)").first.wait_for()
-        seconds = time.perf_counter() - begun
-        path = httpx.URL(lab.url).path.partition("lab")[0]
-        for one in context.pages:
-            one.close()
-        return seconds, path
+        try:
+            page = context.new_page()
+            self.target.show_menu(page)
+            page.wait_for_timeout(SETTLE_S * 1000)
+            begun = time.perf_counter()
+            lab = self.target.click_start(page)
+            wait_shown(lab.get_by_title("Python 3 (ipykernel)").first)
+            seconds = time.perf_counter() - begun
+            return seconds, httpx.URL(lab.url).path.partition("lab")[0]
+        finally:
+            for one in context.pages:
+                one.close()
 
     @contextlib.contextmanager
     def _context(self) -> Iterator[BrowserContext]:
@@ -193,7 +202,13 @@ def main() -> int:
         sys.stderr.write(f"{how_to_install('chromium')}: only CASES=api can run without it\n")
         return 2
     about = {"versions": report.versions(), "offer": options.offer, "before": report.machine()}
-    series = measure(options, until)
+    # Asked to end: what was started is ended all the same.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        series = measure(options, until)
+    except (StartFailedError, BrowserError, httpx.HTTPError, AssertionError) as error:
+        sys.stderr.write(f"nothing was measured: {error}\n")
+        return 1
     report.write(series, {**about, "after": report.machine()})
     print(report.table(series))
     return 1 if any(one.failures for one in series) else 0

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from typing import Any, Protocol, Self, TypeVar
 
 import httpx
-from playwright.sync_api import BrowserContext, Page
+from playwright.sync_api import BrowserContext, Locator, Page
+from playwright.sync_api import Error as BrowserError
 
 T = TypeVar("T")
 POLL_S = 0.02
@@ -72,6 +73,18 @@ def wait_for(look: Callable[[], T], what: str, within_s: float = ONE_START_S) ->
             raise StartFailedError(f"{what}: not within {within_s:.0f} s")
         time.sleep(POLL_S)
     return found
+
+
+def wait_shown(element: Locator) -> None:
+    """As `wait_for`. Playwright's own wait looks but twice a second after a while."""
+
+    def shown() -> bool:
+        try:
+            return element.is_visible()
+        except BrowserError:  # the page is on its way to the next one
+            return False
+
+    wait_for(shown, str(element))
 
 
 def checked(answer: httpx.Response) -> Any:

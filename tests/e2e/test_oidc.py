@@ -49,7 +49,7 @@ def campus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Campus]:
         running("north", site.url, ACCOUNTS) as north,
         running(
             "south", site.url, ACCOUNTS,
-            token_endpoint_auth_method="client_secret_post", id_token_signed_response_alg="PS256",
+            token_endpoint_auth_method="client_secret_post", id_token_signed_response_alg="ES256",
         ) as south,
     ):  # fmt: skip
         entries = [

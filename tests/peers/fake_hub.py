@@ -92,10 +92,11 @@ class FakeHub:
         self.tokens[token] = name
         return token
 
-    async def end_sessions(self, name: str) -> None:
+    async def end_sessions(self, name: str, *, tokens: bool = True) -> None:
         self._answer()
         self.ended_sessions.append(name)
-        self.tokens = {t: owner for t, owner in self.tokens.items() if owner != name}
+        if tokens:
+            self.tokens = {t: owner for t, owner in self.tokens.items() if owner != name}
 
     def forget_everything(self) -> None:
         """The Hub's database was lost: it knows no server any more."""
@@ -112,11 +113,11 @@ class FakeHub:
             raise Unavailable("the sign-in service (the Hub) does not answer", next="try again")
 
     async def _spawn(self, name: str, server: str) -> StartOutcome:
-        """`PerijoveSpawner.start` behind the Hub: when it fails, the Hub calls its `stop`."""
+        """`PerijoveSpawner.start` behind the Hub, which stops what lives after a failed start."""
         key, began = (name, server), self._clock.now()
         try:
             said = await self._until_up(name, server, began)
-            if said and "not-granted" not in said:
+            if said and await self._alive(name, server):
                 await self._stop(name, server)
             if said:
                 return StartOutcome(ready=False, message=said)
@@ -137,6 +138,10 @@ class FakeHub:
             status, found = await self._call("GET", path, None)
             await asyncio.sleep(0.002)
         return "" if status == 200 else f"{found['error']['message']} ({found['error']['code']})"
+
+    async def _alive(self, name: str, server: str) -> bool:
+        _, found = await self._call("GET", f"/internal/servers/{name}/{server}", None)
+        return bool(found["alive"])
 
     async def _stop(self, name: str, server: str) -> None:
         await self._call("POST", f"/internal/servers/{name}/{server}/stop", {})

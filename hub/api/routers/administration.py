@@ -12,7 +12,7 @@ from hub.api import schema
 from hub.api.access import ActorArg, ControlArg, HubArg, does
 from hub.api.routers.account import person_view
 from hub.control_context import Control
-from hub.policy import ROOT_TENANT, Action, Actor, Object, allowed, require
+from hub.policy import ROOT_TENANT, Action, Actor, Object, absent, allowed, require
 from hub.store import audit
 from hub.store.ids import new_id
 from hub.store.tables import AuditRow, MembershipRow, PersonRow, QuotaRow, TenantRow
@@ -204,7 +204,7 @@ def _managed(control: Control, actor: Actor, login: str) -> PersonRow:
         require(actor, Action.MANAGE_PEOPLE, _about(session, person))
         above = _roles(session, person).get(ROOT_TENANT) == "platform-admin"
     if above and not actor.platform_admin:
-        raise NotFound(f"there is nobody called {login!r}", next="see `perijove people`")
+        raise absent(f"person {login!r}")
     return person
 
 
@@ -224,7 +224,7 @@ def _person_id(session: Session, name: str) -> str:
         return name
     found = session.exec(select(PersonRow.id).where(PersonRow.login == name)).first()
     if found is None:
-        raise NotFound(f"there is nobody called {name!r}", next="see `perijove people`")
+        raise absent(f"person {name!r}")
     return found
 
 

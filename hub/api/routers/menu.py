@@ -46,6 +46,9 @@ def inventory(control: ControlArg, actor: ActorArg) -> schema.InventoryView:
     with control.store.read() as session:
         standing = launching.standing_of(control, session, actor)
     limits = control.limits
-    isolation = {"cpu": limits.cpu, "memory": limits.memory, "gpu": limits.gpu}
+    isolation = {
+        name: str(how)
+        for name, how in (("cpu", limits.cpu), ("memory", limits.memory), ("gpu", limits.gpu))
+    }
     notes = [*limits.reasons, *control.inventory_warnings()]
     return inventory_view(control.nodes, standing, isolation, notes)

@@ -2,13 +2,25 @@
 //
 // {"port", "client": {metadata of the one client}, "accounts": {login: {claims}}}
 // Sign-in and consent are the package's own development pages: any password is right.
+import { generateKeyPairSync } from 'node:crypto';
+
 import Provider from 'oidc-provider';
 
 const { port, client, accounts } = JSON.parse(process.env.OIDC_PEER);
 const issuer = `http://127.0.0.1:${port}`;
 
+const key = (kind, options, alg) => ({
+  ...generateKeyPairSync(kind, options).privateKey.export({ format: 'jwk' }), alg, use: 'sig',
+});
+
 const provider = new Provider(issuer, {
   clients: [client],
+  jwks: {
+    keys: [
+      key('rsa', { modulusLength: 2048 }, 'RS256'),
+      key('ec', { namedCurve: 'P-256' }, 'ES256'),
+    ],
+  },
   claims: {
     openid: ['sub'],
     profile: ['name', 'preferred_username'],

@@ -1,0 +1,277 @@
+"""Every route of the public API × everybody who may call it: one declared table of statuses."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.routing import APIRoute, iter_route_contexts
+from sqlmodel import select
+
+from hub import attempts, launching, people
+from hub.api import app as public
+from hub.lifecycle import EndReason
+from hub.policy import Actor
+from hub.settings import CONTROL_PREFIX
+from hub.store.tables import NoticeRow
+from tests.site import V1, Site, add_tenant
+
+CALLERS = (
+    "anonymous", "owner", "member", "assistant", "instructor", "admin", "other-admin", "platform",
+    "closed", "scopeless", "hub-down",
+)  # fmt: skip
+"""The object is a workload of the owner, or the owner: a member of the course *blue*, as are member,
+assistant, instructor and admin. The other admin administers *red*. The last three hold tokens of
+a closed account, without the API's scope, and of the platform's administrator while the Hub is
+down."""
+
+Make = Callable[[Site, Actor], str]
+
+
+def nothing(site: Site, owner: Actor) -> str:
+    return ""
+
+
+def queued(site: Site, owner: Actor, *, notify: bool = False) -> str:
+    wish = launching.Wish("cpu", {}, notify=notify)
+    return launching.launch(site.control, owner, wish).id
+
+
+def offered(site: Site, owner: Actor) -> str:
+    workload = queued(site, owner, notify=True)
+    attempts.grant_what_fits(site.control)
+    return workload
+
+
+def running(site: Site, owner: Actor) -> str:
+    workload = queued(site, owner)
+    attempts.grant_what_fits(site.control)
+    attempts.mark_ready(site.control, site.row(workload).attempt_id or "")
+    return workload
+
+
+def ended(site: Site, owner: Actor) -> str:
+    workload = queued(site, owner)
+    attempts.begin_stopping(site.control, workload, EndReason.CANCELLED, "you cancelled it")
+    return workload
+
+
+def noticed(site: Site, owner: Actor) -> str:
+    workload = offered(site, owner)
+    with site.control.store.read() as session:
+        return session.exec(select(NoticeRow.id).where(NoticeRow.workload_id == workload)).one()
+
+
+def open_account(site: Site, owner: Actor) -> str:
+    people.set_active(
+        site.control, platform(site), people.by_login(site.control, owner.login), active=True
+    )
+    return owner.login
+
+
+def platform(site: Site) -> Actor:
+    return people.actor_of(site.control, "admin")
+
+
+EVERYBODY = "401 200 200 200 200 200 200 200 401 401 503"
+STAFF = "401 200 404 200 200 200 404 200 401 401 503"
+OWNER_CREATES = "401 201 404 403 403 403 404 201 401 401 503"
+OWNER_ONLY = "401 200 404 403 403 403 404 200 401 401 503"
+PLATFORM_ONLY = "401 403 403 403 403 403 403 200 401 401 503"
+TENANT_ADMINS = "401 403 403 403 403 200 200 200 401 401 503"
+MANAGED = "401 403 404 403 403 200 404 200 401 401 503"
+
+W = "/workloads/{id}"
+TABLE: dict[tuple[str, str], tuple[Make, Any, str]] = {
+    ("GET", "/offers"): (nothing, None, EVERYBODY),
+    ("POST", "/check"): (nothing, {"offer": "cpu"}, EVERYBODY),
+    ("POST", "/menu/reload"): (nothing, None, PLATFORM_ONLY),
+    ("GET", "/inventory"): (nothing, None, EVERYBODY),
+    ("POST", "/workloads"): (
+        nothing, {"offer": "cpu"}, "401 201 201 201 201 201 201 201 401 401 503",
+    ),
+    ("GET", "/workloads"): (running, None, EVERYBODY),
+    ("GET", W): (running, None, STAFF),
+    ("POST", f"{W}/stop"): (running, None, STAFF),
+    ("POST", f"{W}/extend"): (running, {"by": "15m"}, STAFF),
+    ("POST", f"{W}/relaunch"): (ended, {}, OWNER_CREATES),
+    ("POST", f"{W}/accept"): (offered, None, OWNER_ONLY),
+    ("POST", f"{W}/notify"): (queued, {"on": True}, OWNER_ONLY),
+    ("GET", f"{W}/logs"): (running, None, "401 200 404 403 403 200 404 200 401 401 503"),
+    ("GET", f"{W}/events"): (ended, None, STAFF),
+    ("GET", "/stream"): (nothing, None, EVERYBODY),
+    ("GET", "/me"): (nothing, None, EVERYBODY),
+    ("GET", "/usage"): (nothing, None, EVERYBODY),
+    ("GET", "/notices"): (nothing, None, EVERYBODY),
+    ("POST", "/notices/{id}/read"): (
+        noticed, None, "401 200 404 404 404 404 404 404 401 401 503",
+    ),
+    ("GET", "/people"): (nothing, None, TENANT_ADMINS),
+    ("POST", "/people/{id}/deactivate"): (open_account, None, MANAGED),
+    ("POST", "/people/{id}/activate"): (open_account, None, MANAGED),
+    ("POST", "/people/{id}/grant"): (open_account, {"credits": "1"}, PLATFORM_ONLY),
+    ("POST", "/invitations"): (
+        nothing, {"tenant": "blue"}, "401 403 403 403 403 201 403 201 401 401 503",
+    ),
+    ("GET", "/tenants"): (nothing, None, TENANT_ADMINS),
+    ("GET", "/quotas"): (nothing, None, TENANT_ADMINS),
+    ("PUT", "/quotas"): (
+        nothing, {"tenant": "blue", "dimension": "gpu", "limit": "4"}, PLATFORM_ONLY,
+    ),
+    ("GET", "/audit"): (nothing, None, PLATFORM_ONLY),
+}  # fmt: skip
+PUBLIC = {("GET", f"{CONTROL_PREFIX}/healthz"), ("GET", f"{CONTROL_PREFIX}/openapi.json")}
+
+
+@pytest.fixture
+async def campus(tmp_path: Path) -> AsyncIterator[Site]:
+    async with Site(tmp_path) as site:
+        add_tenant(site.control, "blue")
+        add_tenant(site.control, "red")
+        for login, role in (
+            ("mia", "member"), ("max", "member"), ("ana", "assistant"), ("ian", "instructor"),
+            ("tara", "admin"), ("dan", "member"),
+        ):  # fmt: skip
+            site.person(login, "blue", role)
+        site.person("otto", "red", "admin")
+        dan = people.by_login(site.control, "dan")
+        people.set_active(site.control, platform(site), dan, active=False)
+        yield site
+
+
+def headers_of(site: Site, caller: str) -> dict[str, str]:
+    site.hub.down, site.hub.scopeless = False, set()
+    login = {
+        "owner": "mia", "member": "max", "assistant": "ana", "instructor": "ian", "admin": "tara",
+        "other-admin": "otto", "closed": "dan", "scopeless": "mia",
+    }.get(caller, "admin")  # fmt: skip
+    if caller == "anonymous":
+        return {}
+    token = site.token_of(login)
+    if caller == "scopeless":
+        site.hub.scopeless = {token}
+    site.hub.down = caller == "hub-down"
+    return {"Authorization": f"token {token}"}
+
+
+async def status_of_stream(site: Site, path: str, headers: dict[str, str]) -> int:
+    """A stream has no end of its own: go away after its first words."""
+    found: list[int] = []
+    heard, asked = asyncio.Event(), asyncio.Event()
+
+    async def receive() -> dict[str, Any]:
+        if not asked.is_set():
+            asked.set()
+            return {"type": "http.request", "body": b"", "more_body": False}
+        await heard.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            found.append(message["status"])
+        elif message.get("body"):
+            heard.set()
+
+    raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    scope = {
+        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET",
+        "path": path, "raw_path": path.encode(), "query_string": b"", "headers": raw,
+        "scheme": "http", "server": ("site", 80), "client": ("here", 1), "root_path": "",
+    }  # fmt: skip
+    async with asyncio.timeout(20):
+        await site.app(scope, receive, send)
+    return found[0]
+
+
+@pytest.mark.parametrize("route", TABLE, ids=lambda route: " ".join(route))
+async def test_who_may_call_it(campus: Site, route: tuple[str, str]) -> None:
+    make, body, expected = TABLE[route]
+    method, path = route
+    owner, found = people.actor_of(campus.control, "mia"), []
+    for caller in CALLERS:
+        made = make(campus, owner)
+        address = V1 + path.replace("{id}", made)
+        headers = headers_of(campus, caller)
+        if path == "/stream":
+            found.append(await status_of_stream(campus, address, headers))
+        else:
+            answer = await campus.raw(method, address, headers=headers, json=body)
+            found.append(answer.status_code)
+            if answer.status_code >= 400:
+                assert set(answer.json()["error"]) == {"code", "message", "next"}
+        campus.clock.advance(timedelta(seconds=1))
+    assert dict(zip(CALLERS, found, strict=True)) == dict(
+        zip(CALLERS, map(int, expected.split()), strict=True)
+    )
+
+
+def routes() -> set[tuple[str, str]]:
+    async def ready() -> str:
+        return ""
+
+    found: set[tuple[str, str]] = set()
+    for context in iter_route_contexts(public.build(None, None, ready).routes):
+        route = getattr(context, "route", context)
+        assert isinstance(route, APIRoute), route
+        path = getattr(context, "path", route.path)
+        found |= {(method, path) for method in route.methods}
+    return found
+
+
+def test_every_route_has_its_row() -> None:
+    rows = {(method, V1 + path) for method, path in TABLE} | PUBLIC
+    plain = {(m, p.replace("{workload_id}", "{id}")) for m, p in routes()}
+    plain = {(m, p.replace("{notice_id}", "{id}").replace("{login}", "{id}")) for m, p in plain}
+    assert plain == rows
+
+
+@pytest.mark.parametrize("path", sorted(path for _, path in PUBLIC))
+async def test_what_is_public_asks_for_nothing(campus: Site, path: str) -> None:
+    assert (await campus.raw("GET", path)).status_code == 200
+
+
+async def test_healthz_says_what_is_missing(campus: Site) -> None:
+    campus.hub.down = True
+    answer = await campus.raw("GET", f"{CONTROL_PREFIX}/healthz")
+    assert (answer.status_code, answer.json()["waiting_for"]) == (503, "hub")
+
+
+@pytest.mark.parametrize("kind", ["workloads", "people"])
+async def test_what_is_not_yours_is_answered_like_what_is_not_there(
+    campus: Site, kind: str
+) -> None:
+    owner = people.actor_of(campus.control, "mia")
+    theirs = running(campus, owner) if kind == "workloads" else "mia"
+    act = "stop" if kind == "workloads" else "deactivate"
+    unknown = "w-0000000000" if kind == "workloads" else "nobody"
+    for caller in ("max", "otto"):
+        real = await campus.call(caller, "POST", f"/{kind}/{theirs}/{act}")
+        none = await campus.call(caller, "POST", f"/{kind}/{unknown}/{act}")
+        assert real.status == none.status == 404
+        told = str(real.body).replace(theirs, "X"), str(none.body).replace(unknown, "X")
+        assert told[0] == told[1]
+
+
+async def test_everybodys_list_holds_what_each_may_see(campus: Site) -> None:
+    owner = people.actor_of(campus.control, "mia")
+    workload = running(campus, owner)
+    for caller, sees in (("max", False), ("ana", True), ("otto", False), ("admin", True)):
+        found = await campus.call(caller, "GET", "/workloads", params={"everybody": True})
+        assert (workload in [w["id"] for w in found.body["items"]]) == sees
+
+
+async def test_administrators_see_their_own_tenants_alone(campus: Site) -> None:
+    for caller, sees in (("tara", {"blue"}), ("otto", {"red"}), ("admin", {"blue", "red", "main"})):
+        tenants = await campus.call(caller, "GET", "/tenants")
+        assert {t["id"] for t in tenants.body["items"]} == sees
+    people_of_red = await campus.call("otto", "GET", "/people")
+    assert [p["login"] for p in people_of_red.body["items"]] == ["otto"]
+
+
+async def test_no_tenant_administrator_closes_the_platform_administrator(campus: Site) -> None:
+    site_admin = campus.person("sam", "main", "admin")
+    answer = await campus.call(site_admin.login, "POST", "/people/admin/deactivate")
+    assert answer.status == 404
+    assert people.by_login(campus.control, "admin").active
