@@ -124,10 +124,8 @@ class BestFit:
 
 def share_of(device: Device, milli: int) -> Share:
     """The share of `milli` that `device` would give, in the mode that it shares in."""
-    if device.emulated:
-        mode = Mode.EMULATED
-    else:
-        mode = Mode.WHOLE if milli == WHOLE else device.sharing
+    real = Mode.WHOLE if milli == WHOLE else device.sharing
+    mode = Mode.EMULATED if device.emulated else real
     return Share(device.id, milli, device.memory_of(milli), mode, device.emulated)
 
 

@@ -91,7 +91,7 @@ def parse_duration(text: str) -> timedelta:
     raw = str(text).strip()
     match = _DURATION.fullmatch(raw)
     if not raw or match is None:
-        raise BadValue(f"{text!r} is not a duration", next="write it like 2h30m, 45m or 1d")
+        raise BadValue(f"{raw[:25]!r} is not a duration", next="write it like 2h30m, 45m or 1d")
     days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
     return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
 

@@ -252,7 +252,7 @@ def _explain_end(
         )
 
 
-def _end_of(
+def _end_of(  # noqa: PLR0911 (one return for each cause)
     row: WorkloadRow, attempt: AttemptRow, exit_: Exit
 ) -> tuple[Status, EndReason, str, str]:
     """Status, reason, words and next step for an end."""

@@ -5,16 +5,15 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from fastapi.responses import JSONResponse
-from starlette.types import Message, Receive, Scope, Send
 
 from hub.api import errors, schema
 from hub.api.access import PUBLIC, does, undeclared
+from hub.api.etags import ETags
+from hub.api.intake import Intake
 from hub.api.routers import account, administration, menu, workloads
 from hub.control_context import Control
 from hub.hub_api import HubApi
 from hub.settings import CONTROL_PREFIX
-
-MAX_BODY = 2**20
 
 
 def build(
@@ -33,7 +32,8 @@ def build(
     )
     app.state.control, app.state.hub = control, hub
     errors.install(app)
-    app.add_middleware(BodyLimit)
+    app.add_middleware(Intake)
+    app.add_middleware(ETags)
     v1 = APIRouter(prefix=f"{CONTROL_PREFIX}/v1", responses=_ERRORS)
     for module in (menu, workloads, account, administration):
         v1.include_router(module.router)
@@ -60,45 +60,3 @@ def build(
 _ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": schema.ErrorBody} for status in (400, 401, 403, 404, 409, 422, 503)
 }
-
-
-class BodyLimit:
-    """Refuses bodies over 1 MiB before they are read into memory, with or without a length."""
-
-    def __init__(self, app: Any) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        length = dict(scope["headers"]).get(b"content-length", b"0")
-        if not length.isdigit() or int(length) > MAX_BODY:
-            await self._refuse(scope, receive, send)
-            return
-        seen = 0
-
-        async def counted() -> Message:
-            nonlocal seen
-            message = await receive()
-            seen += len(message.get("body", b""))
-            if seen > MAX_BODY:
-                raise _TooLargeError
-            return message
-
-        try:
-            await self._app(scope, counted, send)
-        except _TooLargeError:
-            await self._refuse(scope, receive, send)
-
-    @staticmethod
-    async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
-        body = {
-            "code": "too-large", "message": "the body is larger than 1 MiB",
-            "next": "send less; files go into a notebook's home",
-        }  # fmt: skip
-        await JSONResponse({"error": body}, 413)(scope, receive, send)
-
-
-class _TooLargeError(Exception):
-    """Raised while a body is read."""

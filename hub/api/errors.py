@@ -8,7 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from catalog.errors import PerijoveError
+from catalog.errors import PerijoveError, TooLarge
 from hub.api.views import verdict_view
 from hub.launching import LaunchRefused
 
@@ -32,6 +32,12 @@ def answer(error: PerijoveError) -> JSONResponse:
     return JSONResponse({"error": body}, STATUS.get(error.code, 500), headers)
 
 
+def too_large() -> TooLarge:
+    return TooLarge(
+        "the body is larger than 1 MiB", next="send less; files go into a notebook's home"
+    )
+
+
 def install(app: FastAPI) -> None:
     """Give `app` the one error shape for everything that can go wrong."""
 
@@ -45,8 +51,11 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def plain(_: Request, error: HTTPException) -> JSONResponse:
-        known = {404: ("not-found", "there is nothing at this address"),
+        known = {400: ("bad-json", "the body is not a JSON object that can be read"),
+                 404: ("not-found", "there is nothing at this address"),
                  405: ("method-not-allowed", "this address does not take that method")}  # fmt: skip
+        if error.status_code == 413:
+            return answer(too_large())
         code, message = known.get(error.status_code, ("error", str(error.detail)))
         body = {"code": code, "message": message, "next": "see /services/control/openapi.json"}
         return JSONResponse({"error": body}, error.status_code, error.headers)

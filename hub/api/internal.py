@@ -75,6 +75,7 @@ def build(control: Control, hub: HubApi, sign_ins: SignIns) -> FastAPI:
     _identity_routes(app, control, hub)
     _server_routes(app, control)
     _operator_routes(app, control, hub)
+    _drain_routes(app, control)
     return app
 
 
@@ -142,7 +143,7 @@ def _server_routes(app: FastAPI, control: Control) -> None:
     async def stop(person: str, server: str) -> dict[str, bool]:
         """What the Hub stops is ended as a wish of its owner; answers when it is gone."""
         await asyncio.to_thread(_wish_stopped, control, person, server)
-        while await asyncio.to_thread(starting.is_alive, control, person, server):
+        while await asyncio.to_thread(starting.is_alive, control, person, server):  # noqa: ASYNC110 (processes tell nobody when they end)
             await asyncio.sleep(0.05)
         return {"gone": True}
 
@@ -177,6 +178,8 @@ def _operator_routes(app: FastAPI, control: Control, hub: HubApi) -> None:
             found.append(f"the audit was changed at line {broken}")
         return {"problems": found}
 
+
+def _drain_routes(app: FastAPI, control: Control) -> None:
     @app.post("/internal/drain")
     def drain() -> dict[str, int]:
         """Everything stops and is settled, because the site stops."""

@@ -6,13 +6,33 @@ Credits are strings, times RFC 3339 in UTC, memory in MiB, shares in milli-GPU.
 from datetime import datetime
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 
 class Body(BaseModel):
     """A request body: unknown fields are refused."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_nul(cls, value: Any) -> Any:
+        if _has_nul(value):
+            raise ValueError("there is a NUL character in it")
+        return value
+
+
+def _has_nul(value: Any) -> bool:
+    """Whether any text in a JSON value has one: PostgreSQL cannot hold them."""
+    match value:
+        case str():
+            return "\0" in value
+        case dict():
+            return any(_has_nul(item) for pair in value.items() for item in pair)
+        case list():
+            return any(_has_nul(item) for item in value)
+        case _:
+            return False
 
 
 T = TypeVar("T")

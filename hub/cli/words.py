@@ -60,7 +60,8 @@ def progress(workload: Json, now: datetime) -> str:
     if workload["status"] == "offered":
         until = moment(workload.get("offered_until"), now)
         parts.append(f"your turn until {until}: perijove accept {workload['id']}")
-    return f"{workload['status']}: " + " · ".join([*parts, workload["reason"]]).strip(" ·")
+    said = " · ".join(part for part in (*parts, workload["reason"]) if part)
+    return f"{workload['status']}: {said}" if said else workload["status"]
 
 
 def alternatives(answer: Json) -> Iterator[str]:

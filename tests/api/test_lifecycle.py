@@ -166,6 +166,7 @@ async def test_a_turn_is_held_for_ten_minutes_until_it_is_accepted(site: Site) -
 async def test_a_missed_turn_goes_to_the_next_and_costs_nothing(site: Site) -> None:
     running = await fill(site)
     first = await site.launch("noa", "gpu-whole", notify=True)
+    site.later(seconds=1)
     second = await site.launch("noa", "gpu-whole")
     await site.call("mia", "POST", f"/workloads/{running[0]}/stop")
     await site.until_status("noa", first, "offered")
