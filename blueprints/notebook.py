@@ -63,7 +63,7 @@ class Command:
     cwd: str
 
 
-def render_notebook(  # noqa: PLR0913 (one value for each thing a command depends on)
+def render_notebook(
     environment: Environment, hub_env: Mapping[str, str], hub_args: tuple[str, ...], *,
     home: Path, user: str, port: int, facts: Mapping[str, str],
 ) -> Command:  # fmt: skip

@@ -71,7 +71,7 @@ class PerijoveSpawner(Spawner):
         """Nothing is kept here: control knows. Not empty, or the Hub takes it for stopped."""
         return {**super().get_state(), "server": self.name}
 
-    async def progress(self) -> Any:  # noqa: ANN401 (an async generator, as JupyterHub wants it)
+    async def progress(self) -> Any:
         """The portal shows real steps; the Hub's own page says only where to look."""
         yield {"progress": 10, "message": "Starting"}
         await asyncio.sleep(0)

@@ -29,7 +29,7 @@ def free_port() -> int:
 
 def wait_for(
     what: str, look: Callable[[], Any], within_s: float = 60.0, every_s: float = 0.05
-) -> Any:  # noqa: ANN401
+) -> Any:
     """Call `look` until it answers something true; fails naming `what` after `within_s`."""
     until = time.monotonic() + within_s
     while True:
@@ -104,7 +104,7 @@ class LiveSite:
         except OSError:
             return 0, b""
 
-    def cli(self, *args: str, ok: bool = True, timeout_s: float = 120) -> Any:  # noqa: ANN401
+    def cli(self, *args: str, ok: bool = True, timeout_s: float = 120) -> Any:
         """`perijove … --json` → its JSON; with `ok` a failure fails the test."""
         done = self.run(*args, "--json", timeout_s=timeout_s)
         if ok and done.returncode:

@@ -187,6 +187,8 @@ def test_keep_leaves_notebooks_and_the_next_up_adopts_them(room: Room) -> None:
     assert room.site.up
     room.site.up.wait()
     room.site.start("--keep")
+    log = room.site.folder / "up.log"
+    wait_for("it says what it does", lambda: "notebooks keep running" in log.read_text(), 20)
     _interrupt(room.site)
     told = json.loads(room.site.run("status", "--json").stdout)["processes"]
     assert {p["status"] for p in told} == {"stopped"}

@@ -266,6 +266,7 @@ def test_without_root_one_person_only(make_site: Callable[..., LiveSite]) -> Non
         api.stop(started["id"])
     finally:
         site.stop()
+        shutil.copytree(home / "logs", site.folder / "logs")
         shutil.rmtree(home, ignore_errors=True)
 
 

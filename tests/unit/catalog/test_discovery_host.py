@@ -24,9 +24,9 @@ def write(root: Path, files: dict[str, str]) -> Path:
 
 @pytest.mark.parametrize(
     ("cores_milli", "handed_out"),
-    [(2000, 6000), (1000, 2000), (500, 1000), (64000, 254000), (1, 4)],
+    [(2000, 9000), (1000, 3000), (500, 1500), (64000, 381000), (1, 6)],
 )
-def test_half_a_core_is_kept_and_the_rest_promised_four_times(
+def test_half_a_core_is_kept_and_the_rest_promised_six_times(
     cores_milli: int, handed_out: int
 ) -> None:
     assert cpu_to_hand_out(cores_milli) == handed_out
@@ -114,11 +114,11 @@ def test_a_limit_lowers_what_the_host_hands_out(tmp_path: Path) -> None:
     )
     host = read_host(root)
     assert host.memory_bytes == 128 * MIB
-    assert host.cpu_milli == 400
+    assert host.cpu_milli == 600
 
 
 def test_this_machine_has_a_name_cpu_and_memory() -> None:
     host = read_host()
     assert host.name
-    assert 0 < host.cpu_milli <= len(os.sched_getaffinity(0)) * 4000
+    assert 0 < host.cpu_milli <= len(os.sched_getaffinity(0)) * 6000
     assert host.memory_bytes > 0
