@@ -94,3 +94,13 @@ class BadSetup(PerijoveError):
     """The operator must mend a file, a port, a disk or a database."""
 
     code = "bad-setup"
+
+
+BY_CODE: dict[str, type[PerijoveError]] = {
+    kind.code: kind
+    for kind in (
+        BadValue, NotSignedIn, Forbidden, NotFound, Conflict, Refused, TooLarge, Busy, Unavailable,
+        BadSetup,
+    )
+}  # fmt: skip
+"""The class behind a code, for clients that read errors off the wire."""

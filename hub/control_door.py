@@ -6,20 +6,8 @@ from typing import Any
 
 import aiohttp
 
-from catalog.errors import (
-    BadValue,
-    Busy,
-    Conflict,
-    Forbidden,
-    NotFound,
-    NotSignedIn,
-    PerijoveError,
-    Unavailable,
-)
+from catalog.errors import BY_CODE, Unavailable
 
-_BY_CODE: dict[str, type[PerijoveError]] = {
-    cls.code: cls for cls in (BadValue, Busy, Conflict, Forbidden, NotFound, NotSignedIn)
-}
 _RETRY_S = 0.2
 
 
@@ -58,5 +46,5 @@ class ControlDoor:
         if answer.ok:
             return dict(found)
         error = found.get("error", {}) if isinstance(found, dict) else {}
-        kind = _BY_CODE.get(error.get("code", ""), Unavailable)
+        kind = BY_CODE.get(error.get("code", ""), Unavailable)
         raise kind(error.get("message", "control refused"), next=error.get("next", ""))

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 
 from catalog.errors import (
-    BadSetup,
+    BY_CODE,
     BadValue,
     Busy,
     Conflict,
@@ -35,7 +35,6 @@ _BY_STATUS: dict[int, type[PerijoveError]] = {
     400: BadValue, 401: NotSignedIn, 403: Forbidden, 404: NotFound, 409: Conflict,
     413: TooLarge, 422: BadValue, 429: Busy, 502: Unavailable, 503: Unavailable, 504: Unavailable,
 }  # fmt: skip
-_BY_CODE = {kind.code: kind for kind in (*_BY_STATUS.values(), Refused, BadSetup)}
 _DOWN_NEXT = "`perijove status` on the server shows what is down; try again in a moment"
 _ADDRESS_NEXT = "check the address: PERIJOVE_URL, or `perijove login --url URL`"
 
@@ -106,7 +105,7 @@ def _said(status: int, error: Json) -> PerijoveError:
     verdict = error.get("verdict")
     if isinstance(verdict, dict):
         return Denied(message, next=step, code=code or Denied.code, verdict=verdict)
-    kind = _BY_CODE.get(code) or _BY_STATUS.get(status, PerijoveError)
+    kind = BY_CODE.get(code) or _BY_STATUS.get(status, PerijoveError)
     return kind(message, next=step, code=code)
 
 

@@ -83,63 +83,58 @@ ABSURD = [
 
 
 @pytest.mark.parametrize("field", ["cpu", "memory", "duration"])
-@pytest.mark.parametrize("value", ABSURD, ids=lambda v: str(v)[:12])
-async def test_absurd_quantities_are_refused(site: Site, field: str, value: Any) -> None:
-    error = await refused(site, json.dumps({"offer": "cpu", "set": {field: value}}))
-    assert error["code"] == "bad-value"
-    assert field in error["message"]
-    assert len(error["message"]) < 300
+async def test_absurd_quantities_are_refused(site: Site, field: str) -> None:
+    for value in ABSURD:
+        error = await refused(site, json.dumps({"offer": "cpu", "set": {field: value}}))
+        assert error["code"] == "bad-value"
+        assert field in error["message"]
+        assert len(error["message"]) < 300
 
 
-@pytest.mark.parametrize("literal", ["NaN", "Infinity", "-Infinity", "1e999"])
 @pytest.mark.parametrize("field", ["cpu", "memory", "duration"])
-async def test_numbers_that_are_none(site: Site, field: str, literal: str) -> None:
-    content = f'{{"offer": "cpu", "set": {{"{field}": {literal}}}}}'
-    await refused(site, content)
-    await refused(site, content, f"{V1}/check")
+async def test_numbers_that_are_none(site: Site, field: str) -> None:
+    for literal in ("NaN", "Infinity", "-Infinity", "1e999"):
+        content = f'{{"offer": "cpu", "set": {{"{field}": {literal}}}}}'
+        await refused(site, content)
+        await refused(site, content, f"{V1}/check")
 
 
-@pytest.mark.parametrize(
-    "amount", ["1e999999999", "NaN", "-5", "0", "0.0000001", "9" * 19, "", "a"]
-)
-async def test_absurd_amounts_are_refused(site: Site, amount: str) -> None:
-    answer = await site.call("admin", "POST", "/people/mia/grant", {"credits": amount})
-    assert (answer.status, answer.code) == (422, "bad-value")
+async def test_absurd_amounts_are_refused(site: Site) -> None:
+    for amount in ("1e999999999", "NaN", "-5", "0", "0.0000001", "9" * 19, "", "a"):
+        answer = await site.call("admin", "POST", "/people/mia/grant", {"credits": amount})
+        assert (answer.status, answer.code) == (422, "bad-value"), amount
     assert site.leaks() == []
 
 
-@pytest.mark.parametrize("limit", ["-1", "NaN", "1e9", "9" * 19, "", "x", "1.5"])
 @pytest.mark.parametrize("dimension", ["gpu", "cpu", "memory", "workloads"])
-async def test_absurd_limits_are_refused(site: Site, dimension: str, limit: str) -> None:
-    body = {"tenant": "main", "dimension": dimension, "limit": limit}
-    answer = await site.call("admin", "PUT", "/quotas", body)
-    if (dimension, limit) in {("gpu", "1.5"), ("cpu", "1.5")}:
-        assert answer.status == 200
-    else:
-        assert (answer.status, answer.code) == (422, "bad-value")
+async def test_absurd_limits_are_refused(site: Site, dimension: str) -> None:
+    for limit in ("-1", "NaN", "1e9", "9" * 19, "", "x", "-0.5"):
+        body = {"tenant": "main", "dimension": dimension, "limit": limit}
+        answer = await site.call("admin", "PUT", "/quotas", body)
+        assert (answer.status, answer.code) == (422, "bad-value"), limit
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "body"),
-    [
-        ("POST", "/workloads", {"offer": "cpu", "name": "a\x00b"}),
-        ("POST", "/workloads", {"offer": "c\x00pu"}),
-        ("POST", "/workloads", {"offer": "cpu", "set": {"c\x00pu": 1}}),
-        ("POST", "/workloads", {"offer": "cpu", "set": {"cpu": "1\x00"}}),
-        ("GET", "/workloads/%00", None),
-        ("GET", "/people?search=%00", None),
-        ("GET", "/workloads?cursor=%00", None),
-        ("POST", "/people/%00/deactivate", None),
-        ("POST", "/notices/%00/read", None),
-        ("POST", "/invitations", {"email": "\x00"}),
-        ("PUT", "/quotas", {"tenant": "\x00", "dimension": "gpu", "limit": "1"}),
-    ],
-)
-async def test_nul_characters_are_refused(site: Site, method: str, path: str, body: Any) -> None:
+NULS: list[tuple[str, str, Any]] = [
+    ("POST", "/workloads", {"offer": "cpu", "name": "a\x00b"}),
+    ("POST", "/workloads", {"offer": "c\x00pu"}),
+    ("POST", "/workloads", {"offer": "cpu", "set": {"c\x00pu": 1}}),
+    ("POST", "/workloads", {"offer": "cpu", "set": {"cpu": "1\x00"}}),
+    ("GET", "/workloads/%00", None),
+    ("GET", "/people?search=%00", None),
+    ("GET", "/workloads?cursor=%00", None),
+    ("POST", "/people/%00/deactivate", None),
+    ("POST", "/notices/%00/read", None),
+    ("POST", "/invitations", {"email": "\x00"}),
+    ("PUT", "/quotas", {"tenant": "\x00", "dimension": "gpu", "limit": "1"}),
+]
+
+
+async def test_nul_characters_are_refused(site: Site) -> None:
     """PostgreSQL cannot hold them, so that nothing may take them."""
-    answer = await site.call("admin", method, path, body)
-    assert (answer.status, answer.code) == (422, "bad-value"), answer.body
-    assert "NUL" in answer.body["error"]["message"]
+    for method, path, body in NULS:
+        answer = await site.call("admin", method, path, body)
+        assert (answer.status, answer.code) == (422, "bad-value"), (path, body)
+        assert "nul character" in answer.body["error"]["message"].lower()
 
 
 async def test_half_a_character_is_refused(site: Site) -> None:
@@ -194,11 +189,11 @@ async def test_a_wrong_method(site: Site) -> None:
         assert (answer.status, answer.code) == (405, "method-not-allowed")
 
 
-@pytest.mark.parametrize("by", ["0s", "-1h", "91d", "x", "", "59s", "1h1h", "9999d"])
-async def test_absurd_extensions_are_refused(site: Site, by: str) -> None:
+async def test_absurd_extensions_are_refused(site: Site) -> None:
     workload = await site.run("mia")
-    answer = await site.call("mia", "POST", f"/workloads/{workload}/extend", {"by": by})
-    assert (answer.status, answer.code) == (422, "bad-value")
+    for by in ("0s", "-1h", "91d", "x", "", "59s", "1h1h", "9999d"):
+        answer = await site.call("mia", "POST", f"/workloads/{workload}/extend", {"by": by})
+        assert (answer.status, answer.code) == (422, "bad-value"), by
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,315 @@
+"""The plan of the queue against an independent checker, and what it promises over time."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from catalog.asks import Ask, Priority
+from catalog.discovery.emulated import EmulatedSet
+from catalog.inventory import Capacity, Node, Placement
+from catalog.placement import BestFit
+from catalog.units import GIB, WHOLE
+from quotas.admission import Claim, Slot, Waiting, World, check, in_order, plan
+from quotas.limits import Dimension, Scope, use_of
+from quotas.verdict import Code, Denied, Fits, Waits
+
+NOW = datetime(2026, 1, 5, 9, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+PLACER = BestFit()
+PEOPLE = ("mia", "noa", "zoe")
+
+
+def node(name: str, devices: int, cpu: int = 8000, memory: int = 32 * GIB) -> Node:
+    found = EmulatedSet(count=devices).devices()
+    return Node(name, cpu, memory, tuple(replace(d, id=f"{name}-{d.id}") for d in found))
+
+
+asks = st.builds(
+    Ask,
+    cpu_milli=st.sampled_from([500, 1000, 4000]),
+    memory_bytes=st.sampled_from([GIB, 4 * GIB, 16 * GIB]),
+    gpu_milli=st.sampled_from([0, 125, 250, 500, 1000, 2000]),
+    duration=st.integers(1, 12).map(lambda n: n * 10 * MINUTE),
+    priority=st.sampled_from(list(Priority)),
+)
+nodes = st.lists(st.integers(0, 3), min_size=1, max_size=3).map(
+    lambda counts: tuple(node(f"n{i}", count) for i, count in enumerate(counts))
+)
+limits = st.dictionaries(
+    st.sampled_from([Dimension.GPU, Dimension.CPU, Dimension.WORKLOADS]),
+    st.sampled_from([1, 2, 250, 1000, 2000, 4000]),
+    max_size=2,
+)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A site with limits, and asks by people in the order in which they came."""
+
+    nodes: tuple[Node, ...]
+    limits: dict[str, dict[Dimension, int]]
+    arrivals: tuple[tuple[str, Ask], ...]
+
+    def waiting(self, number: int, since: datetime) -> Waiting:
+        person, ask = self.arrivals[number]
+        scopes = (
+            Scope(f"person:{person}", "you", self.limits[person]),
+            Scope("tenant:main", "Main", self.limits["tenant"]),
+        )
+        return Waiting(f"w{number:03}", ask, scopes, since)
+
+    def queue(self) -> tuple[Waiting, ...]:
+        return tuple(self.waiting(n, NOW + n * MINUTE / 100) for n in range(len(self.arrivals)))
+
+    @property
+    def capacity(self) -> Capacity:
+        return Capacity.of(self.nodes)
+
+
+def drawn(longest: int) -> st.SearchStrategy[Drawn]:
+    return st.builds(
+        Drawn,
+        nodes,
+        st.fixed_dictionaries({name: limits for name in (*PEOPLE, "tenant")}),
+        st.lists(st.tuples(st.sampled_from(PEOPLE), asks), max_size=longest).map(tuple),
+    )
+
+
+def over_at(moment: datetime, world: World, claims: Iterable[tuple[datetime, Claim]]) -> list[str]:
+    """Everything that is held more than once at a moment. Knows nothing of the planner."""
+    live = [claim for start, claim in claims if start <= moment < claim.ends_at]
+    found: list[str] = []
+    for name, free in world.capacity.nodes.items():
+        here = [claim.placement for claim in live if claim.placement.node == name]
+        if sum(p.cpu_milli for p in here) > free.node.cpu_milli:
+            found.append(f"{name} cpu")
+        if sum(p.memory_bytes for p in here) > free.node.memory_bytes:
+            found.append(f"{name} memory")
+        for device in free.node.devices:
+            milli = [s.milli for p in here for s in p.shares if s.device_id == device.id]
+            if sum(milli) > WHOLE:
+                found.append(device.id)
+    return found
+
+
+def over_quota(
+    moment: datetime, drawn: Drawn, claims: Iterable[tuple[datetime, Claim]]
+) -> list[str]:
+    live = [claim for start, claim in claims if start <= moment < claim.ends_at]
+    found: list[str] = []
+    for name, bounds in drawn.limits.items():
+        scope = "tenant:main" if name == "tenant" else f"person:{name}"
+        for dimension, bound in bounds.items():
+            used = sum(use_of(c.ask)[dimension] for c in live if scope in c.scope_ids)
+            if used > bound:
+                found.append(f"{scope} {dimension} {used} > {bound}")
+    return found
+
+
+def claim_of(waiting: Waiting, slot: Slot) -> tuple[datetime, Claim]:
+    assert slot.at is not None
+    assert slot.placement is not None
+    ids = tuple(scope.id for scope in waiting.scopes)
+    end = slot.at + waiting.ask.duration
+    return slot.at, Claim(waiting.id, slot.placement, waiting.ask, ids, end)
+
+
+@given(drawn(12))
+def test_nothing_is_planned_twice_and_no_quota_is_passed(drawn: Drawn) -> None:
+    world = World(drawn.capacity, (), drawn.queue())
+    slots = plan(world, PLACER, NOW)
+    assert set(slots) == {waiting.id for waiting in world.queue}
+    claims = [claim_of(w, slots[w.id]) for w in world.queue if slots[w.id].at is not None]
+    for moment in {start for start, _ in claims}:
+        assert over_at(moment, world, claims) == []
+        assert over_quota(moment, drawn, claims) == []
+
+
+@given(drawn(8))
+def test_each_gets_what_it_asked_for_on_one_node(drawn: Drawn) -> None:
+    world = World(drawn.capacity, (), drawn.queue())
+    for waiting in world.queue:
+        slot = plan(world, PLACER, NOW)[waiting.id]
+        if slot.placement is None:
+            continue
+        assert slot.placement.gpu_milli == waiting.ask.gpu_milli
+        devices = {d.id for d in drawn.capacity.nodes[slot.placement.node].node.devices}
+        assert {share.device_id for share in slot.placement.shares} <= devices
+
+
+@given(drawn(12))
+def test_a_later_ask_moves_nobody_before_it(drawn: Drawn) -> None:
+    queue = in_order(drawn.queue())
+    assume(queue)
+    capacity = drawn.capacity
+    for length in range(1, len(queue)):
+        before = plan(World(capacity, (), tuple(queue[:length])), PLACER, NOW)
+        after = plan(World(capacity, (), tuple(queue[: length + 1])), PLACER, NOW)
+        assert {name: after[name] for name in before} == before
+
+
+@given(drawn(10), st.integers(0, 10**9))
+def test_check_says_what_the_plan_will_do(drawn: Drawn, balance: int) -> None:
+    queue = drawn.queue()
+    assume(queue)
+    *ahead, new = queue
+    world = World(drawn.capacity, (), tuple(ahead))
+    verdict = check(new, 10**8, balance, world, PLACER, NOW)
+    slot = plan(replace(world, queue=queue), PLACER, NOW)[new.id]
+    match verdict:
+        case Fits(placement):
+            assert (slot.at, slot.placement) == (NOW, placement)
+        case Waits(code, reason, position, starts_at):
+            assert (slot.code, slot.reason) == (code, reason)
+            assert (slot.position, slot.at) == (position, starts_at)
+            assert starts_at is None or starts_at > NOW
+        case Denied(code, reason, step):
+            assert reason
+            assert step
+            if code is Code.CREDITS:
+                assert balance < 10**8
+            else:
+                alone = plan(World(drawn.capacity, (), (new,)), PLACER, NOW)[new.id]
+                assert alone.at is None
+
+
+@given(drawn(10))
+def test_only_what_never_fits_has_no_start(drawn: Drawn) -> None:
+    """What is alone allowed and large enough starts some day, whatever waits before it."""
+    world = World(drawn.capacity, (), drawn.queue())
+    slots = plan(world, PLACER, NOW)
+    for waiting in world.queue:
+        alone = plan(World(drawn.capacity, (), (waiting,)), PLACER, NOW)[waiting.id]
+        assert (slots[waiting.id].at is None) == (alone.at is None)
+
+
+@dataclass
+class Simulated:
+    """A site where everything runs for as long as it asked for, or shorter."""
+
+    drawn: Drawn
+    now: datetime = NOW
+    running: tuple[tuple[datetime, Claim], ...] = ()
+    queue: tuple[Waiting, ...] = ()
+
+    def __post_init__(self) -> None:
+        self.promised: dict[str, datetime] = {}
+        self.started: dict[str, datetime] = {}
+
+    def world(self) -> World:
+        return World(self.drawn.capacity, tuple(c for _, c in self.running), self.queue)
+
+    def beat(self) -> None:
+        """What has ended leaves; what may start starts."""
+        self.running = tuple((s, c) for s, c in self.running if c.ends_at > self.now)
+        slots = plan(self.world(), PLACER, self.now)
+        for waiting in self.queue:
+            slot = slots[waiting.id]
+            if slot.at is not None:
+                self.promised.setdefault(waiting.id, slot.at)
+            if slot.at == self.now:
+                self.running = (*self.running, claim_of(waiting, slot))
+                self.started[waiting.id] = self.now
+        self.queue = tuple(w for w in self.queue if w.id not in self.started)
+        assert over_at(self.now, self.world(), self.running) == []
+        assert over_quota(self.now, self.drawn, self.running) == []
+
+    def until_idle(self) -> None:
+        while self.running:
+            self.now = min(claim.ends_at for _, claim in self.running)
+            self.beat()
+
+
+@settings(max_examples=60)
+@given(drawn(10), st.data())
+def test_starts_hold_if_nobody_extends(drawn: Drawn, data: st.DataObject) -> None:
+    """All of one class, asked for one after the other; each runs for as long as it asked."""
+    site = Simulated(
+        replace(
+            drawn,
+            arrivals=tuple((p, replace(a, priority=Priority.STANDARD)) for p, a in drawn.arrivals),
+        )
+    )
+    for number in range(len(drawn.arrivals)):
+        site.now += data.draw(st.integers(0, 40)) * MINUTE
+        site.queue = (*site.queue, site.drawn.waiting(number, site.now))
+        site.beat()
+    site.until_idle()
+    for name, promised in site.promised.items():
+        assert site.started[name] <= promised, name
+
+
+@settings(max_examples=30)
+@given(st.integers(2, 6), st.data())
+def test_a_large_ask_is_not_starved_by_a_stream_of_small_ones(
+    devices: int, data: st.DataObject
+) -> None:
+    """It starts when the longest lease that was there before it has ended."""
+    small = Ask(500, GIB, 250, 20 * MINUTE)
+    drawn = Drawn((node("n0", devices),), {name: {} for name in (*PEOPLE, "tenant")}, ())
+    site, number = Simulated(drawn), 0
+
+    def arrive(ask: Ask) -> str:
+        nonlocal number
+        number += 1
+        site.queue = (*site.queue, Waiting(f"w{number:04}", ask, (), site.now))
+        return f"w{number:04}"
+
+    for _ in range(devices * 4 + 3):
+        arrive(small)
+        site.beat()
+        site.now += MINUTE / 10
+    large = arrive(replace(small, gpu_milli=devices * WHOLE))
+    began = site.now
+    while large not in site.started:
+        for _ in range(data.draw(st.integers(1, 4))):
+            arrive(small)
+        site.beat()
+        site.now += MINUTE
+        assert site.now - began < 60 * MINUTE
+    assert site.started[large] - began <= 45 * MINUTE
+
+
+def test_small_ones_pass_a_large_one_through_gaps() -> None:
+    capacity = Capacity.of((node("n0", 1),))
+    running = Claim(
+        "r", Placement("n0", 500, GIB, (_share("n0", 500),)), Ask(500, GIB, 500), (),
+        NOW + 60 * MINUTE,
+    )  # fmt: skip
+    large = Waiting("a", Ask(500, GIB, 1000, 60 * MINUTE), (), NOW)
+    short = Waiting("b", Ask(500, GIB, 500, 60 * MINUTE), (), NOW + MINUTE)
+    long = Waiting("c", Ask(500, GIB, 500, 61 * MINUTE), (), NOW + 2 * MINUTE)
+    slots = plan(World(capacity, (running,), (large, short, long)), PLACER, NOW)
+    assert slots["a"].at == NOW + 60 * MINUTE
+    assert slots["b"].at == NOW
+    assert slots["c"].at == NOW + 120 * MINUTE
+    assert (slots["a"].code, slots["c"].position) == (Code.CAPACITY, 3)
+
+
+def test_what_is_past_its_end_holds_its_place_until_it_is_gone() -> None:
+    capacity = Capacity.of((node("n0", 1),))
+    late = Claim(
+        "r", Placement("n0", 500, GIB, (_share("n0", 1000),)), Ask(500, GIB, 1000), (), NOW - MINUTE
+    )
+    waiting = Waiting("a", Ask(500, GIB, 250), (), NOW)
+    slot = plan(World(capacity, (late,), (waiting,)), PLACER, NOW)["a"]
+    assert slot.at is not None
+    assert slot.at > NOW
+
+
+def test_priority_goes_before_age() -> None:
+    capacity = Capacity.of((node("n0", 1),))
+    whole = Ask(500, GIB, 1000, 60 * MINUTE)
+    old = Waiting("a", whole, (), NOW)
+    urgent = Waiting("b", replace(whole, priority=Priority.REAL_TIME), (), NOW + MINUTE)
+    slots = plan(World(capacity, (), (old, urgent)), PLACER, NOW)
+    assert (slots["b"].at, slots["a"].at) == (NOW, NOW + 60 * MINUTE)
+
+
+def _share(node_name: str, milli: int):  # noqa: ANN202
+    from catalog.placement import share_of
+
+    return share_of(node(node_name, 1).devices[0], milli)
