@@ -1,11 +1,11 @@
 """Puts control together from settings: the one place that picks implementations."""
 
 import socket
-from dataclasses import dataclass
+from dataclasses import replace
 
 from catalog.clock import SystemClock
 from catalog.discovery import Discovery
-from catalog.inventory import Node
+from catalog.discovery.host import read_host
 from catalog.placement import BestFit
 from hub import people
 from hub.bus import Bus
@@ -17,21 +17,6 @@ from hub.store.store import Store
 from spawners.local.engine import LocalEngine
 
 
-@dataclass(frozen=True, slots=True)
-class _Renamed:
-    """Discovery under the name that this node had when the data was made: a machine whose
-    host name changes must not forget what it holds."""
-
-    discovery: Discovery
-    name: str
-
-    def nodes(self) -> list[Node]:
-        return [
-            Node(self.name, node.cpu_milli, node.memory_bytes, node.devices)
-            for node in self.discovery.nodes()
-        ]
-
-
 def build_control(settings: Settings) -> Control:
     """Open the database (migrated to the newest schema), read the menu and the inventory.
 
@@ -40,10 +25,15 @@ def build_control(settings: Settings) -> Control:
     clock = SystemClock()
     store = Store(settings.database)
     upgrade(store)
-    discovery = Discovery(settings.inventory or settings.home / "inventory.yaml", clock=clock)
-    nodes = _Renamed(discovery, _node_name(settings))
+    # A machine whose host name changes must not forget what it holds.
+    name = _node_name(settings)
+    discovery = Discovery(
+        settings.inventory or settings.home / "inventory.yaml",
+        clock=clock,
+        host=lambda: replace(read_host(), name=name),
+    )
     engine = LocalEngine(
-        settings.run_dir / "engine", nodes.nodes, clock, cgroup_root=settings.cgroup_root
+        settings.run_dir / "engine", discovery.nodes, clock, cgroup_root=settings.cgroup_root
     )
     control = Control(
         settings=settings,

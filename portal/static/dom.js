@@ -79,9 +79,10 @@ export function clock(iso) {
   return sameDay ? time : `${at.toLocaleDateString([], { day: "numeric", month: "short" })}, ${time}`;
 }
 
-/** Two decimals, four for what is less than one: a minute of a small share is worth showing. */
-export const credits = (text) => Number(text).toLocaleString([], { minimumFractionDigits: 2, maximumFractionDigits: Math.abs(text) < 1 ? 4 : 2 });
-export const gib = (mib) => (mib % 1024 === 0 ? mib / 1024 : (mib / 1024).toFixed(1)) + " GiB";
+/** Two decimals, four for what is less than one: a minute of a small share is worth showing. Cut off,
+ * not rounded: nobody has more left than is said. */
+export const credits = (text) => Number(text).toLocaleString([], { minimumFractionDigits: 2, maximumFractionDigits: Math.abs(text) < 1 ? 4 : 2, roundingMode: "trunc" });
+export const gib = (mib) => (mib % 1024 === 0 ? mib / 1024 : (mib / 1024).toFixed(1)) + "\u00a0GiB";
 export const sentence = (text) => (text ? text[0].toUpperCase() + text.slice(1) : "");
 
 export function gpu(milli) {

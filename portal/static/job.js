@@ -137,8 +137,15 @@ export function what(w) {
   return [gpu(w.share.milli) + (w.share.emulated ? " (emulated)" : ""), ...size].join(" · ");
 }
 
+/** Queued for the moment between asking and being granted: nobody waits who can start now. */
+function atOnce(w) {
+  const due = w.status === "queued" && !w.notify && w.starts_at && Date.parse(w.starts_at) <= now();
+  return due ? { ...w, status: "starting", reason: "", next: "" } : w;
+}
+
 /** `deep` is the card on the workload's own page, which has a heading of its own. */
-export function job(w, deep = false) {
+export function job(asked, deep = false) {
+  const w = atOnce(asked);
   const title = deep ? null : h("h3", { id: `t-${w.id}` }, w.ghost ? w.name : h("a", { href: `${prefix}workloads/${w.id}` }, w.name));
   return h("li", null, h(`article.card.job${LIVE.includes(w.status) ? "" : ".ended"}`, deep ? { "aria-label": w.name } : { "aria-labelledby": `t-${w.id}` },
     h("div.top-line", null, h("div", null, title, h("p.what", null, what(w))), h(`span.state.${w.status}`, null, STATES[w.status] || w.status)),

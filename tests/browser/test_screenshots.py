@@ -126,6 +126,7 @@ def _start_a_quarter(camera: Camera, site: LiveSite) -> Page:
     page.get_by_role("button", name="Start: 1/4 GPU notebook").click()
     card = page.get_by_role("complementary").get_by_role("article", name="1/4 GPU notebook")
     expect(card.get_by_role("progressbar")).to_be_visible()
+    page.evaluate("scrollTo(0, 0)")
     camera.take("starting")
     opener = card.get_by_role("link", name=re.compile("Open JupyterLab"))
     expect(opener).to_be_visible()
@@ -182,6 +183,8 @@ def _phone(camera: Camera, site: LiveSite) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
     page.goto(site.url + PORTAL, wait_until="commit")
     expect(page.get_by_role("article", name="protein folding")).to_be_visible()
+    expect(page.get_by_role("note")).to_contain_text("Emulated")
+    expect(page.get_by_role("group", name="Your quota")).to_contain_text("credits left")
     wait_for("nothing sticks out", lambda: _width(page) <= 390, 5)
     camera.take("menu-phone")
 

@@ -33,7 +33,7 @@ def test_the_nearest_scope_is_named_first() -> None:
     assert over.text == "1/2 GPU is wanted and your own limit is 1/4 GPU"
     over = first_over(wanted, (course,), {})
     assert over is not None
-    assert "Physics's limit is 0.1 GPU" in over.text
+    assert "Physics's limit is 1/10 GPU" in over.text
 
 
 def test_what_is_in_use_is_told() -> None:

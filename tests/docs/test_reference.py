@@ -1,0 +1,145 @@
+"""Tables of the handbook say what the code says."""
+
+import re
+import subprocess
+
+import pytest
+from fastapi.routing import APIRoute
+
+from catalog.errors import PerijoveError
+from catalog.inventory import Device, Health, Mode, Share, Vendor
+from catalog.offers import FieldSpec, OfferSpec, Quantity, parse_menu
+from catalog.units import MICRO
+from hub.api.errors import STATUS
+from hub.api.routers import account, administration, menu, workloads
+from hub.lifecycle import MOVES, EndReason, Status
+from hub.policy import TABLE, Action, Relation
+from hub.settings import Settings
+from quotas.ledger import AccountKind, PostingKind
+from quotas.limits import Dimension
+from quotas.verdict import Code
+from spawners.local.gpu import render_gpu_environment
+from spawners.local.processes import MARKER
+from tests.docs import settings_page
+from tests.docs.pages import blocks, first_cells, read, section
+from tests.live import ROOT
+
+ROLES = "docs/concepts/role.md"
+API_ROW = re.compile(r"^\| `([A-Z]+) (/\S+)` \|.*\| `([a-z-]+)` \|$", re.MULTILINE)
+
+
+def test_settings_page_is_fresh() -> None:
+    stale = "write it anew: .venv/bin/python -m tests.docs.settings_page"
+    assert settings_page.PAGE.read_text("utf-8") == settings_page.render(), stale
+
+
+def test_every_setting_says_what_it_is() -> None:
+    assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+
+
+def test_statuses_and_moves_are_the_table() -> None:
+    rows = re.findall(r"^\| `(\w+)` \|[^|]*\|([^|]*)\|$", read("docs/concepts/workload.md"), re.M)
+    documented = {status: set(re.findall(r"`(\w+)`", after)) for status, after in rows}
+    assert documented == {str(s): {str(after) for after in MOVES[s]} for s in Status}
+
+
+@pytest.mark.parametrize(
+    ("page", "heading", "kind"),
+    [
+        ("workload", "Why it ended", EndReason),
+        ("verdict", "", Code),
+        ("quota", "", Dimension),
+    ],
+)
+def test_a_table_names_every_value(page: str, heading: str, kind: type) -> None:
+    name = f"docs/concepts/{page}.md"
+    text = section(name, heading) if heading else read(name)
+    assert set(first_cells(text)) == {str(value) for value in kind}
+
+
+def test_the_ledger_page_names_every_account_and_posting() -> None:
+    named = set(first_cells(read("docs/concepts/account.md")))
+    assert named == {str(kind) for kind in (*AccountKind, *PostingKind)}
+
+
+def test_every_route_is_documented_with_its_action() -> None:
+    real = {
+        (method, route.path, (route.openapi_extra or {}).get("x-action"))
+        for router in (account.router, administration.router, menu.router, workloads.router)
+        for route in router.routes
+        if isinstance(route, APIRoute)
+        for method in route.methods
+    }
+    assert set(API_ROW.findall(read("docs/api.md"))) == real
+
+
+def test_every_action_is_named() -> None:
+    text = read("docs/api.md")
+    assert [action for action in Action if f"`{action.value}`" not in text] == []
+
+
+def test_the_table_of_roles_is_the_policy() -> None:
+    rows = re.findall(
+        r"^\| `([a-z-]+)` \| (.*) \| (.*) \| (.*) \|$", section(ROLES, "The table"), re.M
+    )
+    columns = (Relation.SELF, Relation.TENANT_STAFF, Relation.TENANT_ADMIN)
+    documented = {
+        action: {column for column, cell in zip(columns, cells, strict=True) if cell == "yes"}
+        for action, *cells in rows
+    }
+    assert documented == {action.value: set(TABLE[action]) for action in Action}
+
+
+def _codes_of(kind: type[PerijoveError]) -> set[str]:
+    return {kind.code}.union(*(_codes_of(below) for below in kind.__subclasses__()))
+
+
+def test_every_error_code_is_documented_with_its_http_status() -> None:
+    rows = re.findall(r"^\| `([a-z-]+)` \| (\d+) \|", section("docs/api.md", "Errors"), re.M)
+    documented = {code: int(status) for code, status in rows}
+    assert {code: documented.get(code) for code in STATUS} == STATUS
+    of_the_api = {"bad-usage"}
+    assert _codes_of(PerijoveError) - set(documented) - of_the_api == set()
+    assert "`bad-usage`" in read("docs/api.md")
+
+
+def test_every_variable_of_a_notebook_is_documented() -> None:
+    device = Device("GPU-1", "node", Vendor.NVIDIA, "L4", 24 * 2**30, Health.OK)
+    share = Share("GPU-1", 250, 6144, Mode.MPS)
+    rendered = set(render_gpu_environment([share], [device], ROOT))
+    rendered |= set(render_gpu_environment([], []))
+    source = read("hub/starting.py")
+    rendered |= set(re.findall(r'"(PERIJOVE_[A-Z_]+)":', source))
+    rendered.add(MARKER)
+    assert "PERIJOVE_WORKLOAD" in rendered
+    documented = set(first_cells(read("docs/environment.md")))
+    assert rendered - documented == set()
+    ours = {name for name in documented if name.startswith("PERIJOVE_")}
+    assert ours - rendered == set()
+
+
+def test_no_variable_of_the_product_is_undocumented() -> None:
+    found = subprocess.run(
+        ["grep", "-rhoE", r"\bPERIJOVE_[A-Z][A-Z_]+", "--include=*.py", "hub", "portal", "spawners",
+         "catalog", "quotas", "blueprints", "deploy"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout.split()  # fmt: skip
+    told = read("docs/settings.md") + read("docs/environment.md")
+    assert sorted({name for name in found if f"`{name}`" not in told}) == []
+
+
+def test_the_menu_page_names_every_key() -> None:
+    page = read("docs/offers.md")
+    keys = set(first_cells(section("docs/offers.md", "An offer")))
+    assert keys == set(OfferSpec.model_fields)
+    assert set(first_cells(section("docs/offers.md", "A field"))) >= {str(q) for q in Quantity}
+    for key in FieldSpec.model_fields:
+        assert re.search(rf"\b{key}\b", page), key
+
+
+def test_the_menu_of_the_page_is_a_menu() -> None:
+    (text,) = blocks("docs/offers.md", "yaml")
+    offer = parse_menu(text.encode(), "docs/offers.md").offers["course-quarter"]
+    answer = offer.answer({"memory": "4Gi", "duration": "2h"})
+    assert answer.ask.gpu_milli == 250
+    assert answer.price_per_hour == 27 * MICRO // 100
