@@ -75,7 +75,7 @@ class Quantity(StrEnum):
                 parts = [(days, "d"), (rest // 3600, "h"), (rest // 60 % 60, "m"), (rest % 60, "s")]
                 return "".join(f"{count}{unit}" for count, unit in parts if count) or "0s"
             case _:
-                return f"{base / WHOLE:g}"
+                return f"{base // WHOLE}.{base % WHOLE:03}".rstrip("0").rstrip(".")
 
     @property
     def bounds(self) -> tuple[int, int]:

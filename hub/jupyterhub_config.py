@@ -16,6 +16,7 @@ from hub.auth.authenticator import PerijoveAuthenticator
 from hub.auth.providers import load_providers
 from hub.control_door import ControlDoor
 from hub.settings import API_SCOPE, PORTAL_PREFIX, Settings
+from hub.up.database import hub_file, set_aside_if_damaged
 from spawners.jupyterhub import PerijoveSpawner
 
 try:
@@ -45,6 +46,10 @@ class _Port:
         found = await door.call("GET", f"/servers/{person}/{server or '-'}", patience_s=60)
         return bool(found["alive"])
 
+    async def address(self, person: str, server: str) -> str:
+        found = await door.call("GET", f"/servers/{person}/{server or '-'}", patience_s=60)
+        return str(found["url"])
+
     async def stop(self, person: str, server: str) -> None:
         await door.call("POST", f"/servers/{person}/{server or '-'}/stop", {}, patience_s=60)
 
@@ -72,7 +77,10 @@ c.JupyterHub.cleanup_servers = False
 c.JupyterHub.cleanup_proxy = False
 
 # ---- state ----------------------------------------------------------------------------------
-c.JupyterHub.db_url = f"sqlite:///{HUB_HOME / 'hub.sqlite'}"
+if aside := set_aside_if_damaged(hub_file(settings)):
+    # Control knows all that matters: people sign in again, and what runs is found again.
+    sys.stderr.write(f"the Hub's database was damaged and is now {aside}; a new one is made\n")
+c.JupyterHub.db_url = f"sqlite:///{hub_file(settings)}"
 c.JupyterHub.cookie_secret = bytes.fromhex(settings.secret("cookie_secret"))
 c.JupyterHub.pid_file = ""
 c.JupyterHub.upgrade_db = True
@@ -92,7 +100,6 @@ c.Authenticator.enable_auth_state = bool(openid_providers)
 c.CryptKeeper.keys = [
     hmac.digest(c.JupyterHub.cookie_secret, b"perijove: kept of a sign-in", "sha256")
 ]
-c.JupyterHub.token_expires_in_default = 7 * 86400
 c.JupyterHub.token_expires_in_max_seconds = 90 * 86400
 c.JupyterHub.oauth_token_expires_in = 12 * 3600
 c.JupyterHub.cookie_max_age_days = 1

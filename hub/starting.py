@@ -128,9 +128,10 @@ def forget(control: Control, attempt_id: str) -> None:
     control.engine.forget(attempt_id)
 
 
-def is_alive(control: Control, hub_name: str, server: str) -> bool:
-    """Whether processes of this server live, for the Hub's poll."""
-    return any(seen.phase is not Phase.ENDED for seen in _seen(control, hub_name, server))
+def live(control: Control, hub_name: str, server: str) -> Observation | None:
+    """The live processes of this server, for the Hub's poll; None when there are none."""
+    seen = _seen(control, hub_name, server)
+    return next((found for found in seen if found.phase is not Phase.ENDED), None)
 
 
 def _seen(control: Control, hub_name: str, server: str) -> list[Observation]:

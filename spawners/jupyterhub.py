@@ -24,6 +24,10 @@ class StartPort(Protocol):
 
     async def alive(self, person: str, server: str) -> bool: ...
 
+    async def address(self, person: str, server: str) -> str:
+        """Where a live server listens, without a path; empty while that is not known."""
+        ...
+
     async def stop(self, person: str, server: str) -> None:
         """Returns when it is gone."""
         ...
@@ -62,6 +66,11 @@ class PerijoveSpawner(Spawner):
         """None while it lives, as control sees it. Waits while control restarts."""
         alive = await self.port_to_control.alive(self.user.name, self.name)
         return None if alive else 0
+
+    async def get_url(self) -> str:
+        """The real address: what a Hub wrote down that was killed during a start is a guess."""
+        found = await self.port_to_control.address(self.user.name, self.name)
+        return f"{found}{self.server.base_url}" if found else self.server.url
 
     async def stop(self, now: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 (JupyterHub's)
         """Ask control to stop it; returns when it is gone."""

@@ -10,6 +10,7 @@ from catalog.errors import BadValue
 from hub.api import errors
 
 MAX_BODY = 2**20
+MAX_DROPPED = 64 * 2**20
 
 
 class Intake:
@@ -25,6 +26,7 @@ class Intake:
             return
         length = dict(scope["headers"]).get(b"content-length", b"0")
         if not length.isdigit() or int(length) > MAX_BODY:
+            await _drop(receive)
             await errors.answer(errors.too_large())(scope, receive, send)
         elif "\0" in scope["path"] or b"\0" in unquote_to_bytes(scope["query_string"]):
             await errors.answer(
@@ -42,8 +44,21 @@ def _counted(receive: Receive) -> Receive:
         message = await receive()
         seen += len(message.get("body", b""))
         if seen > MAX_BODY:
+            await _drop(receive)
             # The one class that FastAPI lets through while it reads a body.
             raise HTTPException(413)
         return message
 
     return counted
+
+
+async def _drop(receive: Receive) -> None:
+    """Take in what is still being sent, keeping nothing: many clients read no answer before they
+    have sent all, and the proxy in between would stop taking it. More than `MAX_DROPPED` is left.
+    """
+    dropped = 0
+    while dropped <= MAX_DROPPED:
+        message = await receive()
+        dropped += len(message.get("body", b""))
+        if not message.get("more_body"):
+            return

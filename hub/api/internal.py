@@ -136,14 +136,15 @@ def _server_routes(app: FastAPI, control: Control) -> None:
         return await _until_up(control, attempt)
 
     @app.get("/internal/servers/{person}/{server}")
-    def alive(person: str, server: str) -> dict[str, bool]:
-        return {"alive": starting.is_alive(control, person, server)}
+    def alive(person: str, server: str) -> dict[str, bool | str]:
+        seen = starting.live(control, person, server)
+        return {"alive": seen is not None, "url": seen.url if seen else ""}
 
     @app.post("/internal/servers/{person}/{server}/stop")
     async def stop(person: str, server: str) -> dict[str, bool]:
         """What the Hub stops is ended as a wish of its owner; answers when it is gone."""
         await asyncio.to_thread(_wish_stopped, control, person, server)
-        while await asyncio.to_thread(starting.is_alive, control, person, server):  # noqa: ASYNC110 (processes tell nobody when they end)
+        while await asyncio.to_thread(starting.live, control, person, server):  # noqa: ASYNC110 (processes tell nobody when they end)
             await asyncio.sleep(0.05)
         return {"gone": True}
 

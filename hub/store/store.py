@@ -5,10 +5,12 @@ takes one advisory lock, so that what a write reads stays true until it commits;
 are decided nowhere else.
 """
 
+import contextlib
 import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, event, text
@@ -20,6 +22,9 @@ from catalog.errors import BadSetup, Unavailable
 
 _WRITE_LOCK = 7_365_123
 """Key of the advisory lock on PostgreSQL; arbitrary, the product's own."""
+
+
+_SQLITE_HEADER = b"SQLite format 3\0"
 
 
 class Store:
@@ -83,6 +88,8 @@ class Store:
 
     def check(self) -> None:
         """Raise BadSetup when the database is damaged or out of reach."""
+        if self.is_sqlite and self.url.database:
+            _demand_header(Path(self.url.database))
         try:
             with self.engine.connect() as connection:
                 if self.is_sqlite:
@@ -109,6 +116,14 @@ class Store:
 
     def close(self) -> None:
         self.engine.dispose()
+
+
+def _demand_header(file: Path) -> None:
+    """SQLite takes the stump of a file for an empty database, and would begin anew in it."""
+    with contextlib.suppress(FileNotFoundError, PermissionError), file.open("rb") as database:
+        begins = database.read(len(_SQLITE_HEADER))
+        if begins and begins != _SQLITE_HEADER:
+            raise _damaged(str(file), "it does not begin like one")
 
 
 def _damaged(name: str | None, said: str) -> BadSetup:

@@ -5,6 +5,7 @@ import os
 import shutil
 import sqlite3
 import subprocess
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -62,6 +63,18 @@ def sqlite_problem(path: Path) -> str:
     except sqlite3.Error as error:
         return str(error)
     return "" if found == ["ok"] else "; ".join(found)
+
+
+def set_aside_if_damaged(path: Path) -> Path | None:
+    """A database that can be made anew: a damaged one is renamed, with what belongs to it.
+    Returns its new name; None when it is sound or not there."""
+    if not path.exists() or not path.stat().st_size or not sqlite_problem(path):
+        return None
+    kept = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}")
+    for companion in ("", *SQLITE_COMPANIONS):
+        with contextlib.suppress(FileNotFoundError):
+            path.with_name(path.name + companion).rename(kept.with_name(kept.name + companion))
+    return kept
 
 
 def dump_postgres(settings: Settings, target: Path) -> None:

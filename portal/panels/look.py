@@ -36,7 +36,8 @@ label { font-weight: 600; font-size: 14px; color: var(--ink); }
   color: var(--ink); border: 1px solid var(--edge-strong); }
 :host .bk-btn.bk-btn-default:hover { background-color: var(--hover); }
 :host .bk-btn.bk-btn-default.bk-active { background-color: var(--accent-soft);
-  color: var(--accent-ink); border-color: var(--accent); box-shadow: none; }
+  color: var(--accent-ink); border-color: var(--accent);
+  box-shadow: none !important; }
 .bk-btn { border-radius: 10px; min-height: 42px; font: 600 15px var(--font); padding: 8px 18px;
   border: 1px solid var(--edge-strong); }
 .bk-btn:focus-visible { outline: 3px solid var(--ring); outline-offset: 2px; }

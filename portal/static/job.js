@@ -138,7 +138,7 @@ export function what(w) {
 }
 
 /** Queued for the moment between asking and being granted: nobody waits who can start now. */
-function atOnce(w) {
+export function atOnce(w) {
   const due = w.status === "queued" && !w.notify && w.starts_at && Date.parse(w.starts_at) <= now();
   return due ? { ...w, status: "starting", reason: "", next: "" } : w;
 }

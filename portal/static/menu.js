@@ -1,6 +1,6 @@
 // The menu, from raw to ready, with what runs already beside it; and the list of all workloads.
 import { $, clock, credits, gib, gpu, h, keyed, prefix, ring, sentence, tick } from "./dom.js";
-import { LIVE, announce, job, start } from "./job.js";
+import { LIVE, announce, atOnce, job, start } from "./job.js";
 import { known, refetch, want, watch } from "./store.js";
 
 /** What wants something from the person comes first; within that the newest. */
@@ -57,7 +57,7 @@ function workloads(open) {
   const slot = h("div", null, h("p.muted", { role: "status" }, "Loading…"));
   const needs = (w) => LIVE.includes(w.status) || (w.status === "failed" && (known.workloads || []).indexOf(w) < 8);
   const rest = (wanted) => (known.workloads || []).filter((w) => needs(w) === wanted)
-    .sort((a, b) => (ORDER[a.status] ?? 9) - (ORDER[b.status] ?? 9));
+    .sort((a, b) => (ORDER[atOnce(a).status] ?? 9) - (ORDER[atOnce(b).status] ?? 9));
   ended.box.open = open;
   return { node: h("div.stack", null, slot, live, ended.box), busy: () => rest(true).length > 0, fill() {
     const none = known.workloads && !rest(true).length;

@@ -164,7 +164,7 @@ def _pages(camera: Camera, site: LiveSite) -> None:
         expect(inside.locator("canvas").first).to_be_visible()
         camera.take(path)
     page.goto(site.url + PORTAL + "people", wait_until="commit")
-    expect(page.get_by_text("Administrator").first).to_be_visible()
+    expect(page.get_by_role("row", name=re.compile("Administrator"))).to_be_visible()
     camera.take("people")
 
 

@@ -14,7 +14,7 @@ import yaml
 
 from catalog.discovery.override import OverrideFile
 from tests.docs.pages import PAGES, blocks, commands, name_of, read
-from tests.live import PERIJOVE, ROOT, LiveSite
+from tests.live import PERIJOVE, LiveSite
 
 MACHINE = {"make up", "make test"}
 """What `make` does has tests of its own; here it is enough that the target is there."""
@@ -41,7 +41,9 @@ def grace(site: LiveSite) -> None:
     hidden = dict(re.findall(r'name="(_xsrf|token)" value="([^"]*)"', form))
     told = {**hidden, "login": "grace", "display_name": "Grace Hopper", "email": "",
             "password": "correct horse battery", "password_again": "correct horse battery"}  # fmt: skip
-    data = [part for name, value in told.items() for part in ("--data-urlencode", f"{name}={value}")]
+    data = [
+        part for name, value in told.items() for part in ("--data-urlencode", f"{name}={value}")
+    ]
     _curl("-c", jar, "-b", jar, "-H", f"Origin: {site.url}", *data, f"{site.url}/hub/invitation")
     assert "grace" in {person["login"] for person in site.cli("people")["items"]}
 

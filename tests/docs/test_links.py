@@ -47,7 +47,7 @@ def test_pictures_are_pngs_and_light() -> None:
 def test_every_page_of_the_handbook_is_in_its_contents() -> None:
     listed = {(DOCS / link.partition("#")[0]).resolve() for link in links(DOCS / "index.md")}
     listed |= {(ROOT / link.partition("#")[0]).resolve() for link in links(ROOT / "README.md")}
-    missing = {page for page in DOCS.rglob("*.md")} - listed
+    missing = set(DOCS.rglob("*.md")) - listed
     assert {name_of(page) for page in missing} == set()
 
 

