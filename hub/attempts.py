@@ -4,7 +4,8 @@ A share is free only when the engine has seen the attempt gone (`finish`): until
 whatever anybody wishes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sqlmodel import Session, col, select, update
@@ -25,6 +26,8 @@ from quotas.admission import plan
 from quotas.ledger import Posting
 from spawners.engine import EndCause, Exit
 
+SEEN_EVERY = timedelta(minutes=1)
+
 
 class Step:
     """How far an attempt has come, for recovery after a crash."""
@@ -39,12 +42,14 @@ class Step:
 def grant_what_fits(control: Control) -> list[WorkloadRow]:
     """Give their place to all whose turn is now: shares, lease and hold in one transaction."""
     now, granted = control.clock.now(), []
+    if control.draining:
+        return []
     with control.store.write() as session:
         limits = Limits(session)
         world = read_world(control, session, limits)
         if not world.queue:
             return []
-        slots = plan(world, control.placer, now)
+        slots = control.promised = plan(world, control.placer, now)
         for workload_id, slot in slots.items():
             if slot.at == now and slot.placement is not None:
                 row = session.get_one(WorkloadRow, workload_id)
@@ -181,6 +186,8 @@ def begin_stopping(
     if session is None:
         with control.store.write() as own:
             begin_stopping(control, row_id, reason, text, session=own)
+            row = own.get_one(WorkloadRow, row_id)
+        history.hint(control.bus, row)
         control.wake()
         return
     now = control.clock.now()
@@ -199,7 +206,6 @@ def begin_stopping(
         move(row, Status.STOPPING)
         history.tell_event(session, row, now, text)
     session.add(row)
-    history.hint(control.bus, row)
 
 
 def turn_to_rescue(control: Control, attempt_id: str, note: str) -> None:
@@ -220,13 +226,21 @@ def turn_to_rescue(control: Control, attempt_id: str, note: str) -> None:
         session.add(attempt)
 
 
-def finish(control: Control, attempt_id: str, exit_: Exit) -> None:
-    """The engine saw it gone: shares are free, the hold is settled or refunded, the reason told."""
+def finish(
+    control: Control, attempt_id: str, exit_: Exit, *, unless_launching: bool = False
+) -> None:
+    """The engine saw it gone: shares are free, the hold is settled or refunded, the reason told.
+
+    `unless_launching` leaves alone what the engine has not seen because it is just being launched.
+    """
     with control.store.write() as session:
         attempt = session.get_one(AttemptRow, attempt_id)
         if attempt.released_at is not None:
             return
+        if unless_launching and attempt.workload_id in control.launching:
+            return
         row = session.get_one(WorkloadRow, attempt.workload_id)
+        exit_ = _as_seen(attempt, exit_)
         attempt.end_cause, attempt.exit_code = exit_.cause, exit_.exit_code
         used = used_cost(attempt, exit_.ended_at)
         row.memory_peak = max(row.memory_peak, exit_.memory_peak_bytes)
@@ -312,6 +326,24 @@ def release(
     row.cost += paid
     attempt.ended_at, attempt.released_at = ended_at or now, now
     session.add(attempt)
+
+
+def note_seen(control: Control, attempt_ids: Collection[str]) -> None:
+    """These ran just now: what is lost later is charged until it was last seen, and not longer."""
+    with control.store.write() as session:
+        session.exec(
+            update(AttemptRow)
+            .where(col(AttemptRow.id).in_(attempt_ids), col(AttemptRow.released_at).is_(None))
+            .values(seen_at=control.clock.now())
+        )
+
+
+def _as_seen(attempt: AttemptRow, exit_: Exit) -> Exit:
+    """An end that nobody saw (a power cut, a restored backup) came soon after the last sight."""
+    if exit_.cause is not EndCause.LOST or attempt.ready_at is None:
+        return exit_
+    last = max(attempt.seen_at or attempt.ready_at, attempt.ready_at) + SEEN_EVERY
+    return replace(exit_, ended_at=min(exit_.ended_at, last))
 
 
 def used_cost(attempt: AttemptRow, until: datetime) -> int:

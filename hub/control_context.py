@@ -1,6 +1,6 @@
 """What every use case of control needs, in one value."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from catalog.clock import Clock
@@ -10,6 +10,7 @@ from hub.bus import Bus
 from hub.menu import MenuSource
 from hub.settings import Settings
 from hub.store.store import Store
+from quotas.admission import Slot
 from spawners.engine import Engine, Limits
 
 
@@ -28,6 +29,12 @@ class Control:
     limits: Limits
     nodes: list[Node] = field(default_factory=list[Node])
     inventory_warnings: Callable[[], list[str]] = list
+    draining: bool = False
+    """The site stops: nothing is granted any more."""
+    launching: set[str] = field(default_factory=set[str])
+    """Workloads whose launch is under way in this process; see `hub.starting.start`."""
+    promised: Mapping[str, Slot] = field(default_factory=dict[str, Slot])
+    """The last plan of the queue: the next one keeps what it promised. A restart begins anew."""
     wake: Callable[[], None] = lambda: None
     """Asks the reconciler to look now rather than at its next beat."""
 

@@ -54,6 +54,8 @@ class HubApi:
         Raises NotSignedIn, or Unavailable while the Hub is down.
         """
         status, body = await self._call("GET", "/user", None, token=token)
+        if status not in {200, 401, 403, 404}:
+            raise Unavailable("the sign-in service (the Hub) is in trouble", next="try again")
         if status != 200 or body.get("kind") != "user" or API_SCOPE not in body.get("scopes", ()):
             raise NotSignedIn(
                 "this token is not valid here, or has expired",

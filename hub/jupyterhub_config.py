@@ -63,7 +63,6 @@ if openid_providers:
     PerijoveAuthenticator.clients = {
         found.name: OpenIdClient(found, settings.url, SystemClock()) for found in openid_providers
     }
-HUB_HOME = settings.home / "hub"
 
 # ---- addresses ------------------------------------------------------------------------------
 c.JupyterHub.bind_url = settings.url
@@ -101,6 +100,7 @@ c.CryptKeeper.keys = [
     hmac.digest(c.JupyterHub.cookie_secret, b"perijove: kept of a sign-in", "sha256")
 ]
 c.JupyterHub.token_expires_in_max_seconds = 90 * 86400
+c.JupyterHub.api_page_max_limit = 100_000  # control lists all running servers at once
 c.JupyterHub.oauth_token_expires_in = 12 * 3600
 c.JupyterHub.cookie_max_age_days = 1
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlmodel import Session, select
 
-from catalog.errors import BadValue, Conflict, Refused
+from catalog.errors import BadValue, Conflict, NotSignedIn, Refused
 from catalog.offers import Answer, Offer, Quantity
 from catalog.placement import count_that_fit
 from catalog.units import format_gpu
@@ -152,7 +152,8 @@ def _new_workload(
     control: Control, session: Session, actor: Actor, answer: Answer, wish: Wish
 ) -> WorkloadRow:
     now, offer, ask = control.clock.now(), answer.offer, answer.ask
-    session.get_one(PersonRow, actor.person_id)
+    if not session.get_one(PersonRow, actor.person_id).active:
+        raise NotSignedIn("this account is closed", next="ask an administrator")
     row = WorkloadRow(
         id=new_id("w"), tenant_id=actor.tenant_id, person_id=actor.person_id,
         created_by=actor.person_id, kind=offer.spec.kind, name=wish.name or offer.spec.title,

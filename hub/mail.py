@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import smtplib
+import ssl
 from datetime import timedelta
 from email.message import EmailMessage
 from urllib.parse import unquote, urlsplit
@@ -18,6 +19,8 @@ log = logging.getLogger("perijove.mail")
 EVERY_S = 5.0
 GIVE_UP_AFTER = timedelta(days=1)
 _TIMEOUT_S = 20
+_NOT_THIS_ONE = (smtplib.SMTPRecipientsRefused, ValueError, IndexError)
+"""An address that nobody can write to: it must not keep the others from their mail."""
 
 
 class Mailer:
@@ -31,7 +34,10 @@ class Mailer:
         if not self._control.settings.smtp_url:
             return
         while True:
-            await asyncio.to_thread(self.send_due)
+            try:
+                await asyncio.to_thread(self.send_due)
+            except Exception:  # a moment without a database must not end all mail
+                log.exception("mail-round-failed")
             await asyncio.sleep(EVERY_S)
 
     def send_due(self) -> int:
@@ -49,10 +55,13 @@ class Mailer:
             if person.email and not late:
                 try:
                     self._send(self._message(notice, person))
+                except _NOT_THIS_ONE as error:
+                    log.warning("mail-refused notice=%s why=%s", notice.id, type(error).__name__)
                 except (OSError, smtplib.SMTPException) as error:
-                    log.warning("mail-not-sent why=%s", type(error).__name__)
+                    log.warning("mail-waits why=%s", type(error).__name__)
                     return sent
-                sent += 1
+                else:
+                    sent += 1
             self._done(notice.id)
         return sent
 
@@ -67,11 +76,16 @@ class Mailer:
 
     def _send(self, message: EmailMessage) -> None:
         where = urlsplit(self._control.settings.smtp_url)
-        kind = smtplib.SMTP_SSL if where.scheme == "smtps" else smtplib.SMTP
-        with kind(where.hostname or "localhost", where.port or 0, timeout=_TIMEOUT_S) as server:
+        host, port = where.hostname or "localhost", where.port or 0
+        trust = ssl.create_default_context()
+        with (
+            smtplib.SMTP_SSL(host, port, timeout=_TIMEOUT_S, context=trust)
+            if where.scheme == "smtps"
+            else smtplib.SMTP(host, port, timeout=_TIMEOUT_S)
+        ) as server:
             if where.username:
                 if where.scheme == "smtp":
-                    server.starttls()
+                    server.starttls(context=trust)
                 server.login(unquote(where.username), unquote(where.password or ""))
             server.send_message(message)
 

@@ -1,6 +1,7 @@
 """Persons: sign-in, one-time links, invitations, activation."""
 
 import re
+import threading
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -35,6 +36,8 @@ _LOGIN = re.compile(r"[a-z][a-z0-9._-]{1,31}")
 _MIN_PASSWORD = 10
 _MAX_PASSWORD = 256
 _TRIES, _TRY_WINDOW = 8, timedelta(minutes=5)
+_AT_ONCE, _PATIENCE_S = 3, 10.0
+"""Each check of a password takes 64 MiB and a core for a moment: a crowd must not take all."""
 
 DEFAULT_QUOTA = {
     Dimension.GPU: 2000,
@@ -61,6 +64,7 @@ class SignIns:
     def __init__(self) -> None:
         self._hasher = PasswordHasher()
         self._failures: dict[str, list[datetime]] = {}
+        self._at_once = threading.BoundedSemaphore(_AT_ONCE)
         # Verified when the login does not exist, so that the answer takes as long.
         self._decoy = self._hasher.hash(new_secret())
 
@@ -75,12 +79,16 @@ class SignIns:
 
     def verify(self, stored: str | None, password: str) -> bool:
         """Constant work whether or not there is an account."""
+        if not self._at_once.acquire(timeout=_PATIENCE_S):
+            raise Busy("too many people sign in at this moment", next="try again in a few seconds")
         try:
             return self._hasher.verify(stored or self._decoy, password[:_MAX_PASSWORD]) and bool(
                 stored
             )
         except (VerificationError, InvalidHashError):
             return False
+        finally:
+            self._at_once.release()
 
     def slow_down(self, login: str, now: datetime) -> None:
         """Raise Busy after too many failures for this login."""
@@ -164,8 +172,12 @@ def _second_person(control: Control, session: Session) -> None:
 
 
 def _next_uid(control: Control, session: Session) -> int:
-    highest = session.exec(select(func.max(PersonRow.uid))).one()
-    return max((highest or 0) + 1, control.settings.first_uid)
+    """Above every uid that a row has, and above the owner of every home on this machine: a home
+    that outlived its database, or another installation's, must not pass to a newcomer."""
+    highest = session.exec(select(func.max(PersonRow.uid))).one() or 0
+    homes = control.settings.spaces_dir.parent.glob("*/homes/*")
+    owners = [path.lstat().st_uid for path in homes]
+    return max(highest + 1, *(owner + 1 for owner in owners), control.settings.first_uid)
 
 
 def sign_in(control: Control, sign_ins: SignIns, login: str, password: str) -> PersonRow:
@@ -179,7 +191,10 @@ def sign_in(control: Control, sign_ins: SignIns, login: str, password: str) -> P
     if not right or person is None or not person.active:
         sign_ins.failed(login, now)
         with control.store.write() as session:
-            audit.record(session, now, login[:60], "sign-in-refused", "password", ROOT_TENANT)
+            audit.record(
+                session, now, "anonymous", "sign-in-refused", "password", ROOT_TENANT,
+                {"login": login[:60]},
+            )  # fmt: skip
         raise NotSignedIn("the name or the password is wrong", next="try again")
     sign_ins.succeeded(login)
     _note_sign_in(control, person, "password")
@@ -304,7 +319,7 @@ def use_admin_link(control: Control, sign_ins: SignIns, secret: str, password: s
         link.used_at = now
         session.add(link)
         person = _by_login(session, ADMIN_LOGIN)
-        if person is None:
+        if person is None or not person.active:
             raise NotFound("there is no first administrator", next="run `perijove doctor`")
         if hashed:
             session.merge(PasswordRow(person_id=person.id, hash=hashed, changed_at=now))

@@ -23,13 +23,16 @@ from hub.hub_api import HubApi, StartRefused
 from hub.lifecycle import EndReason, Status, Target
 from hub.store.leader import Leader
 from hub.store.tables import AttemptRow, PersonRow, WorkloadRow
-from spawners.engine import EndCause, Exit, Observation, Phase
+from spawners.engine import EndCause, EngineError, Exit, Observation, Phase
 
 log = logging.getLogger("perijove.reconciler")
 
 BEAT_S = 1.0
 INVENTORY_EVERY = timedelta(seconds=10)
 REJOIN_EVERY = timedelta(seconds=10)
+SWEEP_EVERY = timedelta(seconds=30)
+KEEP_LOG = timedelta(days=1)
+"""Of what has ended: people are told to look at it."""
 STOP_GRACE_S = 5.0
 START_WITHIN = timedelta(minutes=5)
 Open = tuple[AttemptRow, WorkloadRow, PersonRow]
@@ -50,6 +53,8 @@ class Reconciler:
         self._deadlines: dict[str, datetime] = {}
         self._nodes_at = control.clock.now()
         self._rejoined_at = control.clock.now()
+        self._swept_at = control.clock.now()
+        self._rejoining: asyncio.Task[None] | None = None
         self.beat_at = control.clock.now()
         control.wake = self.wake
 
@@ -58,9 +63,12 @@ class Reconciler:
 
     async def run(self) -> None:
         """Until cancelled. A beat that fails is logged and the next one tries again."""
-        await self._thread(self._adopt)
+        adopted = False
         while True:
             try:
+                if not adopted:
+                    await self._thread(self._adopt)
+                    adopted = True
                 await self.beat()
             except Exception:  # the loop must outlive any single fault
                 log.exception("beat-failed")
@@ -84,7 +92,8 @@ class Reconciler:
             self._drive(attempt, row, person)
         if control.clock.now() - self._rejoined_at > REJOIN_EVERY:
             self._rejoined_at = control.clock.now()
-            await self._rejoin()
+            if self._rejoining is None or self._rejoining.done():
+                self._rejoining = asyncio.create_task(self._rejoin())
         self.beat_at = control.clock.now()
 
     def _adopt(self) -> None:
@@ -95,11 +104,9 @@ class Reconciler:
         for seen in control.engine.observe():
             attempt = known.get(seen.attempt_id)
             if attempt is None:
-                control.engine.stop(seen.attempt_id, STOP_GRACE_S)
-                if seen.phase is Phase.ENDED:
-                    starting.forget(control, seen.attempt_id)
+                self._drop(seen)
             elif seen.phase is not Phase.ENDED:
-                control.engine.extend(attempt.id, attempt.lease_ends_at)
+                self._tell_deadline(attempt)
 
     def _read_inventory(self) -> None:
         self._control.nodes = self._control.engine.inventory()
@@ -128,14 +135,27 @@ class Reconciler:
                 ended.append(found)
             elif attempt_id in seen:
                 self._tell_deadline(found[0])
-        for known in control.engine.observe():
-            if known.attempt_id not in open_attempts:
-                self._drop(known)
+        now = control.clock.now()
+        if now - self._swept_at > SWEEP_EVERY:
+            self._swept_at = now
+            self._sweep(set(open_attempts))
         return ended
+
+    def _sweep(self, open_ids: set[str]) -> None:
+        """What runs is noted as seen; what nobody holds is stopped, and forgotten in time."""
+        if open_ids:
+            attempts.note_seen(self._control, open_ids)
+        for known in self._control.engine.observe():
+            if known.attempt_id not in open_ids:
+                self._drop(known)
 
     def _tell_deadline(self, attempt: AttemptRow) -> None:
         if self._deadlines.get(attempt.id) != attempt.lease_ends_at:
-            self._control.engine.extend(attempt.id, attempt.lease_ends_at)
+            try:
+                self._control.engine.extend(attempt.id, attempt.lease_ends_at)
+            except EngineError as error:
+                log.warning("deadline-not-told attempt=%s why=%s", attempt.id, error)
+                return
             self._deadlines[attempt.id] = attempt.lease_ends_at
 
     def _end_of(self, attempt: AttemptRow, seen: Observation | None) -> Exit | None:
@@ -148,8 +168,10 @@ class Reconciler:
 
     def _drop(self, known: Observation) -> None:
         self._deadlines.pop(known.attempt_id, None)
-        if known.phase is Phase.ENDED:
-            starting.forget(self._control, known.attempt_id)
+        if known.exit is not None:
+            starting.drop_token(self._control, known.attempt_id)
+            if self._control.clock.now() - known.exit.ended_at > KEEP_LOG:
+                self._control.engine.forget(known.attempt_id)
         else:
             self._control.engine.stop(known.attempt_id, STOP_GRACE_S)
 
@@ -218,11 +240,15 @@ class Reconciler:
             return
         try:
             ready = await self._hub.ready_servers()
-            for _, row, person in running:
-                if row.id not in ready:
-                    await self._hub.start(person.hub_name, row.id)
-        except (Unavailable, StartRefused) as error:
+        except Unavailable as error:
             log.warning("rejoin-waits why=%s", error)
+            return
+        for _, row, person in running:
+            if row.id not in ready:
+                try:
+                    await self._hub.start(person.hub_name, row.id)
+                except (Unavailable, StartRefused) as error:
+                    log.warning("rejoin-waits workload=%s why=%s", row.id, error)
 
     async def _fail(
         self, attempt: AttemptRow, row: WorkloadRow, person: PersonRow, said: str
@@ -249,7 +275,9 @@ class Reconciler:
             await self._thread(self._watch)
         elif attempt.launched_at is None:
             exit_ = Exit(EndCause.STOPPED, control.clock.now())
-            await self._thread(attempts.finish, control, attempt.id, exit_)
+            await asyncio.to_thread(
+                attempts.finish, control, attempt.id, exit_, unless_launching=True
+            )
         await self._forget_server(attempt, row, person)
 
     async def _gone(self, attempt_id: str) -> None:

@@ -56,7 +56,7 @@ class Granted:
 def granted(control: Control, hub_name: str, server: str) -> Granted:
     """The attempt that `server` (a workload id) of this person may start now. Raises Conflict in
     the words that the person should read when there is none."""
-    with control.store.read() as session:
+    with control.store.write() as session:
         found = session.exec(
             select(AttemptRow, WorkloadRow, PersonRow)
             .where(AttemptRow.workload_id == WorkloadRow.id)
@@ -83,7 +83,17 @@ def start(
 
     Raises PerijoveError with a message for the person; nothing of it runs then.
     """
-    grant = granted(control, hub_name, server)
+    # Noted before the grant is looked at, and both under the writer's lock: a stop at the same
+    # moment either comes first, and nothing is launched, or leaves the place held until it can see
+    # what it has to stop.
+    control.launching.add(server)
+    try:
+        return _launch(control, granted(control, hub_name, server), args, env)
+    finally:
+        control.launching.discard(server)
+
+
+def _launch(control: Control, grant: Granted, args: list[str], env: dict[str, str]) -> str:
     attempt = grant.attempt
     if control.engine.observe([attempt.id]):
         _launched(control, attempt.id)  # a crash may have come between the launch and its mark
@@ -122,10 +132,9 @@ def started(control: Control, attempt_id: str) -> Started | None:
             raise Unavailable(f"it ended while starting ({said})")
 
 
-def forget(control: Control, attempt_id: str) -> None:
-    """Drop what was kept of an ended attempt, its token first."""
+def drop_token(control: Control, attempt_id: str) -> None:
+    """An ended attempt needs its Hub token no more."""
     _token_file(control, attempt_id).unlink(missing_ok=True)
-    control.engine.forget(attempt_id)
 
 
 def live(control: Control, hub_name: str, server: str) -> Observation | None:
@@ -210,8 +219,10 @@ def prepare_spaces(control: Control) -> None:
     pass through, whatever the umask of this process; nobody but root lists the homes."""
     spaces = control.settings.spaces_dir
     homes = spaces / "homes"
+    made = [path for path in (spaces, *spaces.parents) if not path.exists()]
     homes.mkdir(parents=True, exist_ok=True)
-    spaces.chmod(0o755)
+    for path in (spaces, *made):
+        path.chmod(0o755)
     homes.chmod(0o711)
     _publish(Path(rescue_page.__file__).parent, spaces / "rescue")
     _publish(JUPYTER_CONFIG, spaces / "jupyter")

@@ -96,6 +96,7 @@ def stop(control: Control, actor: Actor, workload_id: str) -> WorkloadRow:
             audit.record(
                 session, control.clock.now(), actor.person_id, "stop", row.id, row.tenant_id
             )
+        history.hint(control.bus, row)
         control.wake()
     return find(control, actor, workload_id, Action.STOP)
 

@@ -81,6 +81,7 @@ def read_world(control: Control, session: Session, limits: Limits) -> World:
         capacity=control.capacity,
         running=tuple(_claims(session, limits)),
         queue=tuple(waiting_of(row, limits) for row in queue),
+        promised=control.promised,
     )
 
 

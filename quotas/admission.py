@@ -2,8 +2,12 @@
 
 Conservative backfill (Mu'alem & Feitelson, IEEE TPDS 2001): each waiting ask, in queue order, is
 given the earliest start that delays nobody before it, for as long as its lease lasts. Later asks may
-pass earlier ones only through gaps, so a large ask cannot be starved by small ones. All bounds
-hold if nobody extends. Quotas are dimensions like any other.
+pass earlier ones only through gaps, so a large ask cannot be starved by small ones. Quotas are
+dimensions like any other.
+
+All bounds hold if nobody extends and nothing more urgent comes. That takes a memory: when something
+ends early, an earlier ask may move to a place that was planned for a later one. So what was planned
+before (`World.promised`) is kept for those of the same class, and each may only come earlier.
 """
 
 from bisect import bisect_left, insort
@@ -11,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
+from itertools import groupby
 
 from catalog.asks import Ask
 from catalog.inventory import Capacity, NodeFree, Placement
@@ -42,15 +47,6 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
-class World:
-    """All that a plan depends on. `capacity` is what exists, with nothing taken off for claims."""
-
-    capacity: Capacity
-    running: tuple[Claim, ...] = ()
-    queue: tuple[Waiting, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Slot:
     """What the plan gives to a waiting ask. `at` None: never, while things are as they are."""
 
@@ -59,6 +55,17 @@ class Slot:
     code: Code
     reason: str
     position: int
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """All that a plan depends on. `capacity` is what exists, with nothing taken off for claims;
+    `promised` are the slots of the plan before this one, by id."""
+
+    capacity: Capacity
+    running: tuple[Claim, ...] = ()
+    queue: tuple[Waiting, ...] = ()
+    promised: Mapping[str, Slot] = field(default_factory=dict[str, Slot])
 
 
 def in_order(queue: Iterable[Waiting]) -> list[Waiting]:
@@ -96,23 +103,55 @@ class Planner:
     @cached_property
     def _planned(self) -> "_Planned":
         planned = _Planned({}, [], self._running)
-        for waiting in in_order(self._world.queue):
+        queue = in_order(self._world.queue)
+        for rank, group in groupby(queue, key=lambda waiting: waiting.ask.priority.rank):
+            # A more urgent ask finds the profile before anything is kept for this class.
+            planned.ahead.append(_Ahead((rank,), planned.after, len(planned.slots) + 1))
+            self._plan_class(list(group), planned)
+        return planned
+
+    def _plan_class(self, queue: list[Waiting], planned: "_Planned") -> None:
+        kept: dict[str, tuple[datetime, Placement]] = {}
+        for waiting in queue:
+            if found := self._still_free(waiting, planned.after):
+                kept[waiting.id] = found
+                planned.after = planned.after.reserve(*found, waiting)
+        for waiting in queue:
+            position = len(planned.slots) + 1
             # What a later ask of this rank would find: the profile before those behind it.
-            planned.ahead.append((_rank(waiting), planned.after))
-            slot = self._earliest(waiting, planned.after, len(planned.slots) + 1)
+            planned.ahead.append(_Ahead(_rank(waiting), planned.after, position))
+            if waiting.id in kept:
+                planned.after = planned.after.give_back(*kept[waiting.id], waiting)
+            slot = self._earliest(waiting, planned.after, position)
             planned.slots[waiting.id] = slot
             if slot.at is not None and slot.placement is not None:
                 planned.after = planned.after.reserve(slot.at, slot.placement, waiting)
-        return planned
+
+    def _still_free(
+        self, waiting: Waiting, profile: "_Profile"
+    ) -> tuple[datetime, Placement] | None:
+        """The slot that was promised, if nothing has come between; an overdue one begins as soon
+        as what is in its place can be gone."""
+        slot = self._world.promised.get(waiting.id)
+        if slot is None or slot.at is None or slot.placement is None:
+            return None
+        for at in (max(slot.at, self._now), _never_past(slot.at, self._now)):
+            window = profile.window_at(at, waiting)
+            if _holds(window.free, slot.placement) and self._within_quota(waiting, window):
+                return at, slot.placement
+        return None
 
     def check(self, waiting: Waiting, cost: int, balance: int) -> Verdict:
         """As the function `check`."""
         if denied := self._never(waiting, cost, balance):
             return denied
         planned = self._planned
-        place = bisect_left(planned.ahead, _rank(waiting), key=lambda row: row[0])
-        profile = planned.ahead[place][1] if place < len(planned.ahead) else planned.after
-        slot = self._earliest(waiting, profile, place + 1)
+        place = bisect_left(planned.ahead, _rank(waiting), key=lambda row: row.rank)
+        if place < len(planned.ahead):
+            behind = planned.ahead[place]
+            slot = self._earliest(waiting, behind.profile, behind.position)
+        else:
+            slot = self._earliest(waiting, planned.after, len(planned.slots) + 1)
         if slot.at == self._now and slot.placement is not None:
             return Fits(slot.placement)
         return Waits(slot.code, slot.reason, slot.position, slot.at)
@@ -148,10 +187,14 @@ class Planner:
         return Slot(None, None, *self._why_not_now(waiting), position)
 
     def _fit(self, waiting: Waiting, step: "_Step") -> Placement | None:
-        if first_over(use_of(waiting.ask), waiting.scopes, step.used) is not None:
+        if not self._within_quota(waiting, step):
             return None
         place = self._placer.place(waiting.ask, step.free)
         return None if isinstance(place, NoRoom) else place
+
+    @staticmethod
+    def _within_quota(waiting: Waiting, step: "_Step") -> bool:
+        return first_over(use_of(waiting.ask), waiting.scopes, step.used) is None
 
     def _why_not_now(self, waiting: Waiting) -> tuple[Code, str]:
         """What is short without the reservations of those ahead; if nothing is, they are why."""
@@ -165,16 +208,26 @@ class Planner:
         return Code.QUEUE, "others are ahead in the queue and would be delayed"
 
 
-_Rank = tuple[int, datetime, str]
+_Rank = tuple[int] | tuple[int, datetime, str]
+"""The shorter one goes before all of its class."""
 _Used = Mapping[str, Mapping[Dimension, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Ahead:
+    """What an ask that comes right before `rank` finds, and its position."""
+
+    rank: _Rank
+    profile: "_Profile"
+    position: int
 
 
 @dataclass(slots=True)
 class _Planned:
-    """The queue's slots; for each, the profile that it found; the profile after all of them."""
+    """The queue's slots; the profiles between them; the profile after all of them."""
 
     slots: dict[str, Slot]
-    ahead: list[tuple[_Rank, "_Profile"]]
+    ahead: list[_Ahead]
     after: "_Profile"
 
 
@@ -190,11 +243,14 @@ class _Step:
     free: Capacity
     used: _Used
 
-    def with_claim(self, placement: Placement, ask: Ask, scope_ids: tuple[str, ...]) -> "_Step":
+    def with_claim(
+        self, placement: Placement, ask: Ask, scope_ids: tuple[str, ...], sign: int = 1
+    ) -> "_Step":
+        """With `sign` -1: without it again."""
         return replace(
             self,
-            free=self.free.take(placement),
-            used={**self.used, **{s: _plus(self.used.get(s, {}), ask) for s in scope_ids}},
+            free=self.free.take(placement) if sign > 0 else self.free.give(placement),
+            used={**self.used, **{s: _plus(self.used.get(s, {}), ask, sign) for s in scope_ids}},
         )
 
 
@@ -222,14 +278,29 @@ class _Profile:
         return cls(tuple(steps))
 
     def reserve(self, at: datetime, placement: Placement, waiting: Waiting) -> "_Profile":
-        """The profile with a planned claim in it; `at` is the beginning of one of its steps."""
-        end = at + waiting.ask.duration
-        scope_ids = tuple(scope.id for scope in waiting.scopes)
-        changed: list[_Step] = []
-        for step in self._split(end):
-            inside = at <= step.at < end
-            changed.append(step.with_claim(placement, waiting.ask, scope_ids) if inside else step)
-        return _Profile(tuple(changed))
+        """The profile with a planned claim in it."""
+        return self._moved(at, placement, waiting, 1)
+
+    def give_back(self, at: datetime, placement: Placement, waiting: Waiting) -> "_Profile":
+        """The profile without a claim that was reserved in it."""
+        return self._moved(at, placement, waiting, -1)
+
+    def _moved(
+        self, at: datetime, placement: Placement, waiting: Waiting, sign: int
+    ) -> "_Profile":
+        end, ask = at + waiting.ask.duration, waiting.ask
+        ids = tuple(scope.id for scope in waiting.scopes)
+        return _Profile(
+            tuple(
+                step.with_claim(placement, ask, ids, sign) if at <= step.at < end else step
+                for step in self.split(at).split(end).steps
+            )
+        )
+
+    def window_at(self, at: datetime, waiting: Waiting) -> _Step:
+        """As `window`, from any moment on."""
+        split = self.split(at)
+        return split.window(bisect_left(split.steps, at, key=lambda step: step.at), waiting)
 
     def window(self, index: int, waiting: Waiting) -> _Step:
         """From the beginning of a step on, for as long as `waiting` lasts: the least that is free
@@ -246,19 +317,32 @@ class _Profile:
                     most[dimension] = max(most.get(dimension, 0), amount)
         return _Step(first.at, free, used)
 
-    def _split(self, at: datetime) -> tuple[_Step, ...]:
-        place = bisect_left(self.steps, at, key=lambda step: step.at)
-        if place < len(self.steps) and self.steps[place].at == at:
-            return self.steps
-        return (*self.steps[:place], replace(self.steps[place - 1], at=at), *self.steps[place:])
+    def split(self, at: datetime) -> "_Profile":
+        """The same, with a step that begins at `at`."""
+        steps = self.steps
+        place = bisect_left(steps, at, key=lambda step: step.at)
+        if place < len(steps) and steps[place].at == at:
+            return self
+        return _Profile((*steps[:place], replace(steps[place - 1], at=at), *steps[place:]))
 
 
 def _never_past(end: datetime, now: datetime) -> datetime:
     return max(end, now + datetime.resolution)
 
 
-def _plus(amounts: Mapping[Dimension, int], ask: Ask) -> dict[Dimension, int]:
-    return {d: amounts.get(d, 0) + more for d, more in use_of(ask).items()}
+def _plus(amounts: Mapping[Dimension, int], ask: Ask, sign: int) -> dict[Dimension, int]:
+    return {d: amounts.get(d, 0) + sign * more for d, more in use_of(ask).items()}
+
+
+def _holds(free: Capacity, placement: Placement) -> bool:
+    """Whether there is room for this very placement."""
+    node = free.nodes.get(placement.node)
+    return (
+        node is not None
+        and node.cpu_milli >= placement.cpu_milli
+        and node.memory_bytes >= placement.memory_bytes
+        and all(node.device_milli.get(s.device_id, 0) >= s.milli for s in placement.shares)
+    )
 
 
 def _least(one: Capacity, other: Capacity) -> Capacity:

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from fastapi import FastAPI
+from pydantic import Field
 from sqlmodel import col, select
 
 from catalog.errors import NotSignedIn
@@ -18,7 +19,7 @@ from hub.api import errors
 from hub.api.schema import Body
 from hub.control_context import Control
 from hub.hub_api import HubApi
-from hub.lifecycle import EndReason, Status
+from hub.lifecycle import EndReason, Status, Target
 from hub.people import NewPerson, SignIns
 from hub.site import site_view
 from hub.store import audit, money
@@ -30,8 +31,8 @@ _LOOK_EVERY_S = 0.02
 
 
 class SignInBody(Body):
-    login: str
-    password: str
+    login: str = Field(max_length=200)
+    password: str = Field(max_length=1000)
 
 
 class LinkBody(Body):
@@ -142,8 +143,10 @@ def _server_routes(app: FastAPI, control: Control) -> None:
 
     @app.post("/internal/servers/{person}/{server}/stop")
     async def stop(person: str, server: str) -> dict[str, bool]:
-        """What the Hub stops is ended as a wish of its owner; answers when it is gone."""
-        await asyncio.to_thread(_wish_stopped, control, person, server)
+        """The Hub lets go of a server. Nobody can wish a stop through the Hub, so a server that
+        should run goes on: it is the Hub's own trouble, and the reconciler joins them again."""
+        if not await asyncio.to_thread(_may_stop, control, person, server):
+            return {"gone": False}
         while await asyncio.to_thread(starting.live, control, person, server):  # noqa: ASYNC110 (processes tell nobody when they end)
             await asyncio.sleep(0.05)
         return {"gone": True}
@@ -183,7 +186,8 @@ def _operator_routes(app: FastAPI, control: Control, hub: HubApi) -> None:
 def _drain_routes(app: FastAPI, control: Control) -> None:
     @app.post("/internal/drain")
     def drain() -> dict[str, int]:
-        """Everything stops and is settled, because the site stops."""
+        """Everything stops and is settled, because the site stops; what waits goes on waiting."""
+        control.draining = True
         for workload_id in _live_with_place(control):
             attempts.begin_stopping(
                 control, workload_id, EndReason.SITE_STOPPED, "the site was stopped"
@@ -206,7 +210,8 @@ async def _until_up(control: Control, attempt: str) -> dict[str, str]:
     return {"attempt": attempt}
 
 
-def _wish_stopped(control: Control, hub_name: str, server: str) -> None:
+def _may_stop(control: Control, hub_name: str, server: str) -> bool:
+    """Whether it ends, or has ended; a start that the Hub has no patience for ends by this."""
     with control.store.read() as session:
         found = session.exec(
             select(WorkloadRow)
@@ -214,12 +219,12 @@ def _wish_stopped(control: Control, hub_name: str, server: str) -> None:
             .where(WorkloadRow.id == server, PersonRow.hub_name == hub_name)
         ).first()
     if found is None:
-        return
-    if found.status == Status.STARTING:  # what a Hub that has no patience left does
+        return True
+    if found.status == Status.STARTING:
         said = "it was not up in time"
         attempts.begin_stopping(control, found.id, EndReason.START_FAILED, said)
-    else:
-        attempts.begin_stopping(control, found.id, EndReason.ASKED, "it was stopped")
+        return True
+    return found.target == Target.STOPPED
 
 
 def _live_with_place(control: Control) -> list[str]:

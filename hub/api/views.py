@@ -34,6 +34,8 @@ _STEPS = {
     Step.READY: (4, "Ready"),
 }
 STEPS = 4
+TOLD_ALTERNATIVES = 3
+"""Of a list, only the first that wait: each needs a plan of the whole queue without it."""
 EXTEND_BY = timedelta(hours=1)
 
 
@@ -143,9 +145,12 @@ class WorkloadViews:
     def __init__(self, control: Control, session: Session, standing: Standing) -> None:
         self._control, self._session, self._standing = control, session, standing
         self._now = control.clock.now()
+        self._told: set[str] = set()
 
     def show(self, rows: Iterable[WorkloadRow]) -> list[schema.WorkloadView]:
         rows = list(rows)
+        waiting = [row.id for row in rows if row.status == Status.QUEUED]
+        self._told = set(waiting[:TOLD_ALTERNATIVES])
         attempts = self._attempts(rows)
         shares = self._shares([a.id for a in attempts.values()])
         people = self._people({row.person_id for row in rows})
@@ -181,7 +186,7 @@ class WorkloadViews:
             is None,
             notify=row.notify, position=slot.position if slot else None,
             starts_at=slot.at if slot else None,
-            alternatives=self._alternatives(row) if slot else [],
+            alternatives=self._alternatives(row) if slot and row.id in self._told else [],
             progress=self._progress(status, attempt),
             notes=list(attempt.notes) if attempt else [],
             suggestion=launching.larger(self._control, row)

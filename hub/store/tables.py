@@ -208,6 +208,7 @@ class AttemptRow(SQLModel, table=True):
     lease_ends_at: datetime = _time()
     launched_at: datetime | None = _time(null=True)
     ready_at: datetime | None = _time(null=True)
+    seen_at: datetime | None = _time(null=True)
     ended_at: datetime | None = _time(null=True)
     end_cause: str = ""
     exit_code: int | None = None

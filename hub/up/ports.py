@@ -1,6 +1,7 @@
 """Ports: the public one, and those on 127.0.0.1 that the processes use among themselves."""
 
 import contextlib
+import os
 import random
 import socket
 from collections.abc import Collection, Mapping
@@ -18,6 +19,8 @@ LOCALHOST = "127.0.0.1"
 _LOWEST = 12_000
 _TRIES = 200
 _EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_UNPRIVILEGED = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+_LOWEST_OF_ROOT = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +59,17 @@ def settle_ports(path: Path, serving: Collection[str] = ()) -> Settled:
 def choose_port(taken: Collection[int] = ()) -> int:
     """A free port on 127.0.0.1, below those that the system gives to outgoing connections.
 
-    One of those could be in use by chance just when its server restarts.
+    One of those could be in use by chance just when its server restarts. As root, one that only
+    root may listen on: a notebook could wait for the moment when a process of ours restarts, take
+    its port, and be given what is meant for it.
     """
+    lowest, end = _range()
     for _ in range(_TRIES):
-        port = random.randrange(_LOWEST, _ephemeral_from())  # noqa: S311 (no secret)
+        port = random.randrange(lowest, end)  # noqa: S311 (no secret)
         if port not in taken and is_free(LOCALHOST, port):
             return port
     raise BadSetup(
-        f"no free port on {LOCALHOST} between {_LOWEST} and {_ephemeral_from()}",
+        f"no free port on {LOCALHOST} between {lowest} and {end}",
         next="end what holds them (ss -ltnp lists it)",
     )
 
@@ -125,8 +131,16 @@ def _by(port: int) -> str:
     return f" by {holder}" if holder else ""
 
 
-def _ephemeral_from() -> int:
+def _range() -> tuple[int, int]:
+    roots_own = _number(_UNPRIVILEGED, 1024)
+    if os.geteuid() == 0 and roots_own > _LOWEST_OF_ROOT + _TRIES:
+        return _LOWEST_OF_ROOT, roots_own
+    return _LOWEST, max(_LOWEST + 1000, _number(_EPHEMERAL, 32_768))
+
+
+def _number(path: Path, otherwise: int) -> int:
+    """The first number in a file of the kernel."""
     try:
-        return max(_LOWEST + 1000, int(_EPHEMERAL.read_text().split()[0]))
+        return int(path.read_text().split()[0])
     except (OSError, ValueError, IndexError):
-        return 32_768
+        return otherwise

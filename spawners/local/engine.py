@@ -242,7 +242,13 @@ class LocalEngine:
     def _look(self, attempt_id: str) -> Observation | None:
         if not _ID.fullmatch(attempt_id) or not self._folder(attempt_id).path.is_dir():
             return None
-        folder = self._folder(attempt_id)
+        try:
+            return self._closer_look(attempt_id, self._folder(attempt_id))
+        except (OSError, PermanentError, TemporaryError) as error:
+            # It could not be looked at, which tells nothing about it: the next look will.
+            return Observation(attempt_id, Phase.STARTING, notes=(str(error),))
+
+    def _closer_look(self, attempt_id: str, folder: RunFolder) -> Observation | None:
         if folder.has("exit.json"):
             return self._ended(attempt_id, folder)
         if not folder.is_locked():
@@ -316,10 +322,7 @@ class LocalEngine:
     def _settle(self, attempt_id: str, folder: RunFolder, why: str = "") -> Observation | None:
         """Bring an attempt without a shim to its end; None when it had never begun."""
         with contextlib.ExitStack() as stack:
-            try:
-                lock = stack.enter_context(folder.exclusive())
-            except (PermanentError, TemporaryError):
-                return None
+            lock = stack.enter_context(folder.exclusive())
             if lock is None:
                 return Observation(attempt_id, Phase.STARTING)
             if folder.has("exit.json"):

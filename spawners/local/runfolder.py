@@ -32,13 +32,17 @@ class RunFolder:
         self.path = path
 
     def read(self, name: str) -> dict[str, Any] | None:
-        """A JSON object, or None when there is no such file. Raises DamagedError."""
+        """A JSON object, or None when there is no such file. Raises DamagedError for what it says,
+        PermanentError or TemporaryError when it cannot be read now."""
         path = self.path / name
         try:
             record = json.loads(path.read_bytes())
         except FileNotFoundError:
             return None
-        except (OSError, ValueError) as error:
+        except OSError as error:
+            # Too many open files, say: that tells nothing about the attempt.
+            raise cannot("read", path, error) from error
+        except ValueError as error:
             raise DamagedError(f"{path} is damaged") from error
         if not isinstance(record, dict):
             raise DamagedError(f"{path} is damaged")

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import pytest
@@ -133,11 +133,11 @@ async def test_a_last_event_that_is_none(site: Site, last: str) -> None:
 
 
 @pytest.fixture
-async def description(site: Site) -> AsyncIterator[dict]:
-    yield (await site.raw("GET", f"{CONTROL_PREFIX}/openapi.json")).json()
+async def description(site: Site) -> dict[str, Any]:
+    return (await site.raw("GET", f"{CONTROL_PREFIX}/openapi.json")).json()
 
 
-async def test_openapi_is_valid_and_every_route_names_its_act(description: dict) -> None:
+async def test_openapi_is_valid_and_every_route_names_its_act(description: dict[str, Any]) -> None:
     OpenAPI.model_validate(description)
     acts = {action.value for action in Action} | {"public"}
     operations = [
@@ -150,7 +150,7 @@ async def test_openapi_is_valid_and_every_route_names_its_act(description: dict)
     assert len(ids) == len(set(ids))
 
 
-async def test_every_reference_of_openapi_leads_somewhere(description: dict) -> None:
+async def test_every_reference_of_openapi_leads_somewhere(description: dict[str, Any]) -> None:
     def references(node: object) -> list[str]:
         if isinstance(node, dict):
             own = [node["$ref"]] if isinstance(node.get("$ref"), str) else []

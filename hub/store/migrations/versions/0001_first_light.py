@@ -317,6 +317,7 @@ def upgrade() -> None:
         sa.Column("lease_ends_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("launched_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("ready_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("seen_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("end_cause", sa.String(), nullable=False),
         sa.Column("exit_code", sa.Integer(), nullable=True),

@@ -1,0 +1,76 @@
+"""The policy, judged for every action × role × relation against a table that reviewers read.
+
+The rule behind each letter is written again here, so that a change of the policy is a change of
+two files.
+"""
+
+import pytest
+
+from catalog.errors import Forbidden, NotFound
+from hub.policy import ROOT_TENANT, TABLE, Action, Actor, Object, allowed, require
+
+ROLES = ("member", "assistant", "instructor", "admin")
+GOLDEN = {
+    # action: may the owner, then each role of the object's tenant that is not the owner
+    Action.SIGN_IN: "o",
+    Action.READ_SELF: "o",
+    Action.READ_MENU: "o",
+    Action.CHECK: "o",
+    Action.LAUNCH: "o",
+    Action.READ_WORKLOAD: "o assistant instructor admin",
+    Action.STOP: "o assistant instructor admin",
+    Action.EXTEND: "o assistant instructor admin",
+    Action.READ_LOGS: "o admin",
+    Action.READ_USAGE: "o",
+    Action.READ_INVENTORY: "o",
+    Action.READ_PEOPLE: "admin",
+    Action.MANAGE_PEOPLE: "admin",
+    Action.INVITE: "admin",
+    Action.READ_QUOTA: "admin",
+    Action.SET_QUOTA: "",
+    Action.GRANT_CREDITS: "",
+    Action.READ_TENANTS: "admin",
+    Action.READ_AUDIT: "",
+    Action.RELOAD_MENU: "",
+}
+THEIRS = Object("p-owner", ("blue", ROOT_TENANT), "workload 'w-1'")
+
+
+def actor(role: str, tenant: str = "blue", person: str = "p-other") -> Actor:
+    return Actor(person, "x", "x", tenant, {tenant: role})
+
+
+def test_every_action_is_judged() -> None:
+    assert set(GOLDEN) == set(TABLE) == set(Action)
+
+
+@pytest.mark.parametrize("action", list(Action))
+def test_who_may(action: Action) -> None:
+    owner = actor("member", person="p-owner")
+    may = [role for role in ROLES if allowed(actor(role), action, THEIRS)]
+    found = " ".join((["o"] if allowed(owner, action, THEIRS) else []) + may)
+    assert found == GOLDEN[action]
+
+
+@pytest.mark.parametrize("action", list(Action))
+def test_roles_of_another_tenant_and_of_one_below_give_nothing(action: Action) -> None:
+    for role in (*ROLES, "platform-admin", "", "owner"):
+        assert not allowed(actor(role, "red"), action, THEIRS)
+        above = Object("p-owner", (ROOT_TENANT,), "workload 'w-1'")
+        assert not allowed(actor(role, "blue"), action, above)
+
+
+@pytest.mark.parametrize("action", list(Action))
+def test_roles_of_the_tenants_above_count_and_the_platform_may_everything(action: Action) -> None:
+    for role in ROLES:
+        above = actor(role, ROOT_TENANT)
+        assert allowed(above, action, THEIRS) == allowed(actor(role), action, THEIRS)
+    assert allowed(actor("platform-admin", ROOT_TENANT), action, THEIRS)
+
+
+def test_a_stranger_is_told_that_it_is_not_there_and_a_colleague_that_he_may_not() -> None:
+    with pytest.raises(NotFound, match="there is no workload 'w-1'"):
+        require(actor("member"), Action.STOP, THEIRS)
+    with pytest.raises(Forbidden, match="read logs"):
+        require(actor("assistant"), Action.READ_LOGS, THEIRS)
+    require(actor("instructor"), Action.STOP, THEIRS)
