@@ -107,6 +107,8 @@ c.JupyterHub.cookie_max_age_days = 1
 # ---- servers --------------------------------------------------------------------------------
 c.JupyterHub.spawner_class = PerijoveSpawner
 c.JupyterHub.allow_named_servers = True
+# A server that is just starting waits for the Hub, so the Hub must not wait for it.
+c.JupyterHub.init_spawners_timeout = 1
 c.JupyterHub.concurrent_spawn_limit = 200  # control queues; the Hub need not
 c.JupyterHub.tornado_settings = {"slow_spawn_timeout": 0}
 c.Spawner.start_timeout = 120

@@ -120,7 +120,7 @@ class Store:
 
 def _demand_header(file: Path) -> None:
     """SQLite takes the stump of a file for an empty database, and would begin anew in it."""
-    with contextlib.suppress(FileNotFoundError, PermissionError), file.open("rb") as database:
+    with contextlib.suppress(OSError), file.open("rb") as database:
         begins = database.read(len(_SQLITE_HEADER))
         if begins and begins != _SQLITE_HEADER:
             raise _damaged(str(file), "it does not begin like one")

@@ -150,18 +150,15 @@ async def test_a_body_of_50_mb_is_refused_by_its_length(site: Site) -> None:
     assert (error["status"], error["code"]) == (413, "too-large")
 
 
-async def test_a_body_of_50_mb_without_a_length_is_not_read_to_its_end(site: Site) -> None:
-    sent = 0
+async def test_a_body_of_50_mb_without_a_length_is_refused(site: Site) -> None:
+    """It is let pass unread, so that the client gets its answer."""
 
     async def chunks() -> AsyncIterator[bytes]:
-        nonlocal sent
-        while sent < FIFTY_MB:
-            sent += 2**18
-            yield b" " * 2**18
+        for _ in range(FIFTY_MB // 2**20):
+            yield b" " * 2**20
 
     error = await refused(site, chunks())
     assert (error["status"], error["code"]) == (413, "too-large")
-    assert sent < 4 * 2**20
 
 
 @pytest.mark.parametrize("length", ["-1", "abc", "1e3", "9" * 50])

@@ -185,7 +185,7 @@ async def status_of_stream(site: Site, path: str, headers: dict[str, str]) -> in
     return found[0]
 
 
-@pytest.mark.parametrize("route", TABLE, ids=lambda route: " ".join(route))
+@pytest.mark.parametrize("route", TABLE, ids=" ".join)
 async def test_who_may_call_it(campus: Site, route: tuple[str, str]) -> None:
     make, body, expected = TABLE[route]
     method, path = route
@@ -216,7 +216,7 @@ def routes() -> set[tuple[str, str]]:
         route = getattr(context, "route", context)
         assert isinstance(route, APIRoute), route
         path = getattr(context, "path", route.path)
-        found |= {(method, path) for method in route.methods}
+        found |= {(method, path) for method in route.methods or ()}
     return found
 
 

@@ -207,6 +207,15 @@ def processes_of(workload_id: str) -> set[int]:
     return _with_environment(lambda line: line == wanted)
 
 
+def server_of(workload_id: str) -> int:
+    """The pid of its server, the oldest of its processes; 0 when there is none."""
+    ages: dict[float, int] = {}
+    for pid in processes_of(workload_id):
+        with contextlib.suppress(psutil.Error):
+            ages[psutil.Process(pid).create_time()] = pid
+    return ages[min(ages)] if ages else 0
+
+
 def attempts_left(site: LiveSite) -> set[int]:
     """Processes of any attempt of this site, shims included."""
     homes = str(site.spaces)

@@ -21,6 +21,7 @@ from tests.e2e.conftest import (
     groups_left,
     problems,
     processes_of,
+    server_of,
 )
 from tests.live import LiveSite, wait_for
 
@@ -36,7 +37,7 @@ class Room:
     site: LiveSite
     api: Api
     ids: tuple[str, ...]
-    pids: dict[str, set[int]]
+    pids: dict[str, int]
     short: dict[str, Any]
 
     def all_answer(self) -> bool:
@@ -52,9 +53,7 @@ class Room:
         """Everything is well again, and as it was."""
         self.site.wait_ready()
         wait_for("the notebooks answer", self.all_answer, 20)
-        assert {i: processes_of(i) >= p and bool(p) for i, p in self.pids.items()} == dict.fromkeys(
-            self.ids, True
-        )
+        assert {i: server_of(i) for i in self.ids} == self.pids
         assert [self.api.workload(i)["status"] for i in self.ids] == ["running"] * len(self.ids)
         assert self.statement() == before
         assert problems(self.site) == []
@@ -73,7 +72,7 @@ def room(site: LiveSite) -> Iterator[Room]:
     cpu = site.cli("run", "--offer", "cpu", "--wait")
     ids = (quarter["id"], cpu["id"])
     short = api.until(short["id"], "running")
-    yield Room(site, api, ids, {i: processes_of(i) for i in ids}, short)
+    yield Room(site, api, ids, {i: server_of(i) for i in ids}, short)
 
 
 @pytest.mark.parametrize("name", PROCESSES)

@@ -13,7 +13,7 @@ from sqlmodel import col, select
 from catalog.clock import ManualClock
 from catalog.errors import PerijoveError
 from catalog.units import parse_credits
-from hub import attempts, launching, people, workloads
+from hub import attempts, launching, leases, people, workloads
 from hub.control_context import Control
 from hub.lifecycle import Status
 from hub.policy import Actor
@@ -27,14 +27,15 @@ from tests.store.conftest import another
 
 def at_once(*acts: Callable[[], object]) -> list[object]:
     """Run all in threads that begin together; what each returned or raised."""
-    gate, found = threading.Barrier(len(acts)), [None] * len(acts)
+    gate = threading.Barrier(len(acts))
+    found: list[object] = [None] * len(acts)
 
     def run(number: int, act: Callable[[], object]) -> None:
         gate.wait()
         try:
-            found[number] = act()  # type: ignore[call-overload]
+            found[number] = act()
         except PerijoveError as error:
-            found[number] = error  # type: ignore[call-overload]
+            found[number] = error
 
     threads = [threading.Thread(target=run, args=pair) for pair in enumerate(acts)]
     for thread in threads:
@@ -190,8 +191,6 @@ def test_an_acceptance_and_a_missed_turn_at_once(
     control: Control, clock: ManualClock, two: tuple[Actor, Actor]
 ) -> None:
     mia, _ = two
-    from hub import leases
-
     for _ in range(6):
         wish = launching.Wish("gpu-quarter", {}, notify=True)
         workload = launching.launch(control, mia, wish).id
