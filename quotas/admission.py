@@ -285,9 +285,7 @@ class _Profile:
         """The profile without a claim that was reserved in it."""
         return self._moved(at, placement, waiting, -1)
 
-    def _moved(
-        self, at: datetime, placement: Placement, waiting: Waiting, sign: int
-    ) -> "_Profile":
+    def _moved(self, at: datetime, placement: Placement, waiting: Waiting, sign: int) -> "_Profile":
         end, ask = at + waiting.ask.duration, waiting.ask
         ids = tuple(scope.id for scope in waiting.scopes)
         return _Profile(

@@ -70,6 +70,8 @@ class PerijoveSpawner(Spawner):
     async def get_url(self) -> str:
         """The real address: what a Hub wrote down that was killed during a start is a guess."""
         found = await self.port_to_control.address(self.user.name, self.name)
+        if self.server is None:
+            return found
         return f"{found}{self.server.base_url}" if found else self.server.url
 
     async def stop(self, now: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 (JupyterHub's)
@@ -80,7 +82,7 @@ class PerijoveSpawner(Spawner):
         """Nothing is kept here: control knows. Not empty, or the Hub takes it for stopped."""
         return {**super().get_state(), "server": self.name}
 
-    async def progress(self) -> Any:
+    async def progress(self) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         """The portal shows real steps; the Hub's own page says only where to look."""
         yield {"progress": 10, "message": "Starting"}
         await asyncio.sleep(0)

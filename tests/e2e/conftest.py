@@ -286,4 +286,6 @@ def problems(site: LiveSite) -> list[str]:
     items = json.loads(done.stdout)["items"]
     watched = {"ledger", "database", "hub-database", "migrations"}
     assert any(item["name"] == "ledger" for item in items), items
-    return [f"{i['name']}: {i['text']}" for i in items if i["name"] in watched and i["level"] != "ok"]
+    return [
+        f"{i['name']}: {i['text']}" for i in items if i["name"] in watched and i["level"] != "ok"
+    ]

@@ -1,5 +1,6 @@
 """Each mistake of an operator or a caller: one clear error that names the place, nothing lost."""
 
+import contextlib
 import http.server
 import json
 import os
@@ -73,7 +74,11 @@ def menu_of(site: LiveSite) -> Path:
 
 MISTAKES = {
     "unknown field": ("price_per_hour: 0.05", "price_per_hour: 0.05\n    colour: red", "colour"),
-    "unknown quantity": ("cpu: {default: 0.5", "disk: {fixed: 1}\n      cpu: {default: 0.5", "disk"),
+    "unknown quantity": (
+        "cpu: {default: 0.5",
+        "disk: {fixed: 1}\n      cpu: {default: 0.5",
+        "disk",
+    ),
     "negative": ("cpu: {default: 0.5, min: 0.5", "cpu: {default: 0.5, min: -1", "cpu"),
     "absurd": ("max: 8Gi", "max: 900000Ti", "memory"),
     "negative price": ("price_per_hour: 0.05", "price_per_hour: -1", "price_per_hour"),
@@ -111,12 +116,8 @@ def test_a_mistake_in_the_menu_keeps_the_last_good_one(
     assert "menu" not in " ".join(api.get("/me")["site"]["warnings"])
 
 
-@pytest.mark.parametrize(
-    ("field", "value"), [("cpu", "900"), ("memory", "60Ti"), ("gpu", "512")]
-)
-def test_more_than_any_node_has_is_denied_in_words(
-    site: LiveSite, field: str, value: str
-) -> None:
+@pytest.mark.parametrize(("field", "value"), [("cpu", "900"), ("memory", "60Ti"), ("gpu", "512")])
+def test_more_than_any_node_has_is_denied_in_words(site: LiveSite, field: str, value: str) -> None:
     told = site.run("check", "--offer", "huge", "--set", f"{field}={value}", "--json")
     assert told.returncode == 3
     verdict = json.loads(told.stdout)
@@ -130,9 +131,7 @@ def test_more_than_any_node_has_is_denied_in_words(
 
 @pytest.mark.parametrize("body", ["[]", "5", "null", '"cpu"', "{", "\x00", "", "[" * 90_000])
 def test_json_that_is_no_object(api: Api, body: str) -> None:
-    answer = api.http.post(
-        "/workloads", content=body, headers={"Content-Type": "application/json"}
-    )
+    answer = api.http.post("/workloads", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code in {400, 422}
     _one_error(answer)
 
@@ -216,9 +215,9 @@ def stranger(request: pytest.FixtureRequest) -> Iterator[str]:
                 self.end_headers()
                 self.wfile.write(body)
 
-        do_POST = do_GET
+        do_POST = do_GET  # noqa: N815 (the library's name)
 
-        def log_message(self, *_: object) -> None: ...
+        def log_message(self, format: str, *args: object) -> None: ...  # noqa: A002
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -333,9 +332,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 def fill(place: Path) -> Path:
     filler = place / "filler"
-    with filler.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space"):
-        while True:
-            file.write(b"\0" * 4096)
+    with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while file.write(b"\0" * 4096):
+            pass
     return filler
 
 

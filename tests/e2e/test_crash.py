@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -46,7 +46,8 @@ class Room:
     def statement(self) -> tuple[Decimal, list[str]]:
         """All credits there are, and every movement of those that stay."""
         usage = self.api.get("/usage", limit="200")
-        whole = sum(Decimal(usage[part]) for part in ("balance", "held", "spent"))
+        parts = (Decimal(usage[part]) for part in ("balance", "held", "spent"))
+        whole = sum(parts, start=Decimal(0))
         return whole, [i["id"] for i in usage["items"] if i["workload"] in self.ids]
 
     def check(self, before: tuple[Decimal, list[str]]) -> None:
@@ -65,14 +66,14 @@ def site(make_site: Callable[..., LiveSite]) -> LiveSite:
 
 
 @pytest.fixture(scope="module")
-def room(site: LiveSite) -> Iterator[Room]:
+def room(site: LiveSite) -> Room:
     api = Api(site)
     short = api.launch("cpu", duration="1m15s")
     quarter = site.cli("run", "--offer", "gpu-quarter", "--wait")
     cpu = site.cli("run", "--offer", "cpu", "--wait")
     ids = (quarter["id"], cpu["id"])
     short = api.until(short["id"], "running")
-    yield Room(site, api, ids, {i: server_of(i) for i in ids}, short)
+    return Room(site, api, ids, {i: server_of(i) for i in ids}, short)
 
 
 @pytest.mark.parametrize("name", PROCESSES)

@@ -146,7 +146,7 @@ def test_people_cannot_reach_each_other_nor_the_state(
     )
     found = json.loads(in_kernel(_address(site, "guest", mine), guest.token, code))
     assert found["uid"] >= 200_000
-    assert found["uid"] != os.stat(site.spaces / "homes" / "admin").st_uid
+    assert found["uid"] != (site.spaces / "homes" / "admin").stat().st_uid
     assert found["groups"] in ([], [found["uid"]])
     assert found["reached"] == []
     assert found["own home"] == "0o40700"
@@ -262,7 +262,7 @@ def test_without_root_one_person_only(make_site: Callable[..., LiveSite]) -> Non
         assert "root" in refused.json()["error"]["next"]
         started = api.run("gpu-quarter")
         assert started["status"] == "running"
-        assert {os.stat(f"/proc/{pid}").st_uid for pid in processes_of(started["id"])} == {uid}
+        assert {Path(f"/proc/{pid}").stat().st_uid for pid in processes_of(started["id"])} == {uid}
         api.stop(started["id"])
     finally:
         site.stop()

@@ -262,7 +262,9 @@ def test_a_tampered_archive_changes_nothing(settings: Settings, tmp_path: Path, 
     assert unchanged(settings)
 
 
-@pytest.mark.parametrize("content", [b"", b"hello", gzip.compress(b"hello", mtime=0), b"\x1f\x8b\x08"])
+@pytest.mark.parametrize(
+    "content", [b"", b"hello", gzip.compress(b"hello", mtime=0), b"\x1f\x8b\x08"]
+)
 def test_what_is_no_archive_changes_nothing(
     settings: Settings, tmp_path: Path, content: bytes
 ) -> None:
