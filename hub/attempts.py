@@ -76,6 +76,7 @@ def _grant(
         with session.begin_nested():
             session.add(attempt)
             session.flush()
+            _demand_budget(session, row, attempt.held)
             _post(session, row, attempt, ledger.hold(attempt.held), "hold", now, "set aside")
             hold_shares(session, attempt, placement, control)
     except Refused as error:
@@ -98,6 +99,14 @@ def _grant(
     session.add(row)
     session.flush()
     return True
+
+
+def _demand_budget(session: Session, row: WorkloadRow, cost: int) -> None:
+    """Raise Refused when the tenant's people would hold and have spent more than it may."""
+    if over := Limits(session).over_credits(row.tenant_id, cost):
+        raise Refused(
+            over.text, next="ask an administrator for a larger budget of the tenant", code="credits"
+        )
 
 
 def hold_shares(
@@ -368,6 +377,7 @@ def extend_lease(
     attempt = session.get_one(AttemptRow, row.attempt_id)
     more = cost_of(attempt.price_per_hour, by)
     posting = ledger.hold(more)
+    _demand_budget(session, row, more)
     if not _post(session, row, attempt, posting, _extend_key(key), now, "set aside", actor):
         return
     attempt.held += more

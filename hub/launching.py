@@ -22,9 +22,10 @@ from hub.store.tables import IdempotencyRow, PersonRow, WorkloadRow
 from hub.world import Limits, read_world
 from quotas.admission import Planner, Waiting, World
 from quotas.ledger import AccountKind
-from quotas.verdict import Denied, Fits, Verdict
+from quotas.verdict import Code, Denied, Fits, Verdict
 
 MAX_ALTERNATIVES = 3
+ASK_FOR_BUDGET = "choose a shorter time, or ask an administrator for a larger budget"
 MAX_QUEUED_EACH = 50
 """Of one person, so that nobody fills the queue by accident."""
 
@@ -83,7 +84,11 @@ def judge(control: Control, standing: Standing, answer: Answer) -> Verdict:
     waiting = Waiting(
         "~new", ask, standing.limits.scopes(standing.actor.tenant_id, standing.actor.person_id), now
     )
-    return standing.planner.check(waiting, answer.cost, standing.balance)
+    verdict = standing.planner.check(waiting, answer.cost, standing.balance)
+    if isinstance(verdict, Denied):
+        return verdict
+    over = standing.limits.over_credits(standing.actor.tenant_id, answer.cost)
+    return Denied(Code.CREDITS, over.text, ASK_FOR_BUDGET) if over else verdict
 
 
 def judge_with_alternatives(control: Control, standing: Standing, answer: Answer) -> Judged:

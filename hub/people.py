@@ -123,6 +123,13 @@ def prepare_site(control: Control) -> None:
                         limit=limit,
                     )
                 )  # fmt: skip
+            if budget := parse_credits(control.settings.tenant_credits):
+                session.add(
+                    QuotaRow(
+                        tenant_id=ROOT_TENANT, person_id="", dimension=Dimension.CREDITS,
+                        limit=budget,
+                    )
+                )  # fmt: skip
             session.flush()
         if _by_login(session, ADMIN_LOGIN) is None:
             add_person(

@@ -52,7 +52,10 @@ class Settings(BaseSettings):
         description="Without root: let several people run as one operating-system user.",
     )
     starter_credits: str = Field(default="100", description="What a new person is given.")
-    tenant_credits: str = Field(default="100000", description="What the first tenant is given.")
+    tenant_credits: str = Field(
+        default="100000",
+        description="What the first tenant may hold and spend in all; 0 is no limit.",
+    )
     first_uid: int = Field(default=200_000, description="As root: first uid handed to people.")
     home_quota: str = Field(default="", description="Size at which a home counts as full.")
     smtp_url: str = Field(

@@ -10,9 +10,10 @@ from catalog.inventory import Mode, Placement, Share
 from hub.control_context import Control
 from hub.lifecycle import Status
 from hub.people import EACH_PERSON
+from hub.store import money
 from hub.store.tables import AttemptRow, QuotaRow, ShareRow, TenantRow, WorkloadRow
 from quotas.admission import Claim, Waiting, World
-from quotas.limits import Dimension, Scope
+from quotas.limits import Dimension, Over, Scope, first_over
 
 ACCEPT_WITHIN = timedelta(minutes=10)
 """How long a turn is held."""
@@ -50,6 +51,9 @@ class Limits:
             key = (row.tenant_id, row.person_id)
             self._limits.setdefault(key, {})[Dimension(row.dimension)] = row.limit
         self._paths: dict[str, tuple[str, ...]] = {}
+        self._used_credits = money.used_by_tenant(session)
+        for tenant_id in self._used_credits:
+            self.path(tenant_id)
 
     def path(self, tenant_id: str) -> tuple[str, ...]:
         if tenant_id not in self._paths:
@@ -69,6 +73,22 @@ class Limits:
             for t in self.path(tenant_id)
         ]
         return (Scope(f"person:{person_id}", "you", own), *tenants)
+
+    def over_credits(self, tenant_id: str, cost: int) -> Over | None:
+        """The first tenant above whose people would hold and have spent more than it may, all of
+        its tenants below included; `cost` in micro-credits."""
+        used = {
+            f"tenant:{tenant}": {
+                Dimension.CREDITS: sum(
+                    amount
+                    for below, amount in self._used_credits.items()
+                    if tenant in self.path(below)
+                )
+            }
+            for tenant in self.path(tenant_id)
+        }
+        _, *tenants = self.scopes(tenant_id, "")
+        return first_over({Dimension.CREDITS: cost}, tuple(tenants), used)
 
     def scope_ids(self, tenant_id: str, person_id: str) -> tuple[str, ...]:
         return (f"person:{person_id}", *(f"tenant:{t}" for t in self.path(tenant_id)))

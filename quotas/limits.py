@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from catalog.asks import Ask
-from catalog.units import format_bytes, format_cpu, format_gpu
+from catalog.units import format_bytes, format_cpu, format_credits, format_gpu
 
 
 class Dimension(StrEnum):
@@ -19,6 +19,8 @@ class Dimension(StrEnum):
     """bytes"""
     WORKLOADS = "workloads"
     """how many at once"""
+    CREDITS = "credits"
+    """micro-credits held and spent, by a tenant in all"""
 
     def show(self, amount: int) -> str:
         """For people: ``gpu`` 250 → ``"1/4 GPU"``."""
@@ -31,6 +33,8 @@ class Dimension(StrEnum):
                 return format_bytes(amount)
             case Dimension.WORKLOADS:
                 return f"{amount} running at once" if amount != 1 else "1 running at a time"
+            case Dimension.CREDITS:
+                return f"{format_credits(amount)} credits"
 
 
 Amounts = Mapping[Dimension, int]

@@ -368,7 +368,7 @@ class QuotaBody(Body):
 
     tenant: str = Field(default="main", max_length=60)
     person: str = Field(default="", max_length=60)
-    dimension: Literal["gpu", "cpu", "memory", "workloads"]
+    dimension: Literal["gpu", "cpu", "memory", "workloads", "credits"]
     limit: str | None = Field(max_length=20)
 
 

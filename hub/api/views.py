@@ -280,7 +280,7 @@ def meter(standing: Standing, held: int, spent: int) -> list[schema.QuotaLine]:
         )
         for scope in scopes
         for dimension, limit in scope.limits.items()
-        if dimension is not Dimension.WORKLOADS
+        if dimension not in {Dimension.WORKLOADS, Dimension.CREDITS}
     ]
     total = standing.balance + held + spent
     text = f"{format_credits(standing.balance)} credits left"
@@ -300,7 +300,7 @@ def _used_of(dimension: Dimension, used: int, limit: int) -> str:
             return f"{used / WHOLE:g} of {limit / WHOLE:g} cpu"
         case Dimension.MEMORY:
             return f"{format_bytes(used)} of {format_bytes(limit)}"
-        case Dimension.WORKLOADS:
+        case _:
             return f"{used} of {limit}"
 
 

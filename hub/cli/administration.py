@@ -73,7 +73,7 @@ def quota_list(context: typer.Context, json: Json = False) -> None:
 @quota.command("set")
 def quota_set(
     dimension: Annotated[
-        Literal["gpu", "cpu", "memory", "workloads"],
+        Literal["gpu", "cpu", "memory", "workloads", "credits"],
         typer.Option("--dimension", help="What is limited."),
     ],
     limit: Annotated[

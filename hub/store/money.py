@@ -85,6 +85,16 @@ def balance(session: Session, owner: Owner, kind: AccountKind) -> int:
     return found or 0
 
 
+def used_by_tenant(session: Session) -> dict[str, int]:
+    """Micro-credits that are held for, or were spent by, the people of each tenant."""
+    rows = session.exec(
+        select(AccountRow.tenant_id, func.sum(AccountRow.balance))
+        .where(col(AccountRow.kind).in_([AccountKind.HELD.value, AccountKind.SPENT.value]))
+        .group_by(col(AccountRow.tenant_id))
+    ).all()
+    return {tenant: int(amount or 0) for tenant, amount in rows}
+
+
 def problems(session: Session) -> list[str]:
     """What is wrong with the ledger, in words; empty when every invariant holds."""
     found: list[str] = []

@@ -19,7 +19,7 @@ import httpx
 import pytest
 
 from tests.e2e.conftest import SMALL_MENU, Api, attempts_left, problems, processes_of
-from tests.live import LiveSite, wait_for
+from tests.live import PERIJOVE, LiveSite, wait_for
 
 MenuOf = Callable[[], Path]
 HUGE = """
@@ -156,7 +156,7 @@ def test_a_garbage_token(site: LiveSite, token: str) -> None:
         assert _one_error(answer)["code"] == "not-signed-in"
     env = {**site.env, "PERIJOVE_TOKEN": token, "PERIJOVE_URL": site.url}
     done = subprocess.run(
-        [*_perijove(), "ps", "--json"], env=env, capture_output=True, text=True, check=False
+        [PERIJOVE, "ps", "--json"], env=env, capture_output=True, text=True, check=False
     )
     assert done.returncode == 5, done.stdout
     assert json.loads(done.stdout)["error"]["next"]
@@ -229,7 +229,7 @@ def stranger(request: pytest.FixtureRequest) -> Iterator[str]:
 def test_the_command_line_against_another_server(stranger: str, command: tuple[str, ...]) -> None:
     env = {**os.environ, "PERIJOVE_URL": stranger, "PERIJOVE_TOKEN": "t"}
     done = subprocess.run(
-        [*_perijove(), *command, "--json"], env=env, capture_output=True, text=True, check=False,
+        [PERIJOVE, *command, "--json"], env=env, capture_output=True, text=True, check=False,
         timeout=60,
     )  # fmt: skip
     assert done.returncode == 5, done.stdout + done.stderr
@@ -377,9 +377,3 @@ def _one_error(answer: httpx.Response) -> dict[str, str]:
     assert error["next"]
     assert "Traceback" not in error["message"]
     return error
-
-
-def _perijove() -> tuple[str, ...]:
-    from tests.live import PERIJOVE
-
-    return (str(PERIJOVE),)

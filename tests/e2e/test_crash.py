@@ -68,7 +68,7 @@ def site(make_site: Callable[..., LiveSite]) -> LiveSite:
 @pytest.fixture(scope="module")
 def room(site: LiveSite) -> Room:
     api = Api(site)
-    short = api.launch("cpu", duration="1m15s")
+    short = api.launch("cpu", duration="1m")
     quarter = site.cli("run", "--offer", "gpu-quarter", "--wait")
     cpu = site.cli("run", "--offer", "cpu", "--wait")
     ids = (quarter["id"], cpu["id"])

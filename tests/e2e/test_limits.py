@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import httpx
 import pytest
 
 from tests.e2e.conftest import Api, Visitor, groups_left, in_kernel, processes_of
@@ -302,6 +303,4 @@ def _limits_of(workload_id: str) -> dict[str, float]:
 
 def _only_form(page: Any, form: str) -> Any:
     """The same page with one of its forms alone."""
-    import httpx
-
     return httpx.Response(200, text=f"<form{form}", request=page.request)

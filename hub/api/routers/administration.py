@@ -131,6 +131,11 @@ def set_quota(
     require(actor, Action.SET_QUOTA, ANYBODY_OF_SITE)
     dimension = Dimension(body.dimension)
     limit = None if body.limit is None else _amount(dimension, body.limit)
+    if dimension is Dimension.CREDITS and body.person:
+        raise BadValue(
+            "dimension: credits are limited for a tenant; a person has what was granted",
+            next="leave the person out, or grant credits to the person",
+        )
     with control.store.write() as session:
         if session.get(TenantRow, body.tenant) is None:
             raise NotFound(f"there is no tenant {body.tenant!r}", next="see the list of tenants")
@@ -232,12 +237,14 @@ def _amount(dimension: Dimension, text: str) -> int:
     match dimension:
         case Dimension.MEMORY:
             amount = parse_bytes(text)
+        case Dimension.CREDITS:
+            amount = parse_credits(text)
         case Dimension.WORKLOADS:
             if not text.isdecimal():
                 raise BadValue(f"limit: {text!r} is not a whole number", next="write it like 5")
             amount = int(text)
         case _:
             amount = parse_milli(text)
-    if amount >= 2**62:
+    if not 0 <= amount < 2**62:
         raise BadValue(f"limit: {text} is absurd", next="use a smaller number, or null for none")
     return amount

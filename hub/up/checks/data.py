@@ -100,7 +100,7 @@ def _hub_database(settings: Settings) -> Iterator[Finding]:
         yield bad(
             "hub-database",
             f"{file} is damaged: {problem}",
-            "stop Perijove and delete it: everybody is signed out and servers end, nothing else",
+            "start Perijove again: it is put aside, people sign in anew, and nothing else is lost",
         )
 
 
