@@ -8,6 +8,7 @@ from typing import Any
 from sqlmodel import Session, col, select
 
 from catalog.errors import BadValue, Conflict
+from catalog.offers import Quantity
 from catalog.units import format_duration, parse_duration
 from hub import attempts, history, launching
 from hub.control_context import Control
@@ -117,6 +118,10 @@ def extend(control: Control, actor: Actor, workload_id: str, by: str, key: str) 
                 again = "save your work; relaunch it when your turn comes again"
                 raise Conflict(refusal, next=again)
             attempts.extend_lease(control, session, row, span, key, actor.person_id)
+            audit.record(
+                session, control.clock.now(), actor.person_id, "extend", row.id, row.tenant_id,
+                {"seconds": int(span.total_seconds())},
+            )  # fmt: skip
     history.hint(control.bus, row)
     control.wake()
     return find(control, actor, workload_id, Action.EXTEND)
@@ -130,6 +135,9 @@ def why_not_extend(
         return f"it is {row.status}, so there is no lease to extend"
     if attempt.lease_ends_at + by - attempt.created_at > MAX_LEASE:
         return f"a lease lasts at most {format_duration(MAX_LEASE)}"
+    longest = _longest(control, row)
+    if attempt.lease_ends_at + by - control.clock.now() > longest:
+        return f"this offer gives at most {format_duration(longest)} at a time"
     if not world.queue:
         return None
     now = control.clock.now()
@@ -141,6 +149,14 @@ def why_not_extend(
     after = plan(replace(world, running=running), control.placer, now)
     delayed = [i for i, slot in before.items() if _later(after[i].at, slot.at)]
     return f"{len(delayed)} in the queue would have to wait longer" if delayed else None
+
+
+def _longest(control: Control, row: WorkloadRow) -> timedelta:
+    """How far ahead a lease of its offer may reach; of an offer that left the menu, as asked."""
+    offer = control.menu.get().offers.get(row.offer_id)
+    if offer is None:
+        return MAX_LEASE
+    return timedelta(seconds=offer.fields[Quantity.DURATION].most)
 
 
 def _later(after: datetime | None, before: datetime | None) -> bool:

@@ -232,7 +232,7 @@ class UsageLine(BaseModel):
     at: datetime
     kind: str
     amount: str
-    """Change of what can be spent; negative when it was held or paid."""
+    """Change of what can be spent; negative when it was set aside. All add up to the balance."""
     workload: str
     workload_name: str
     text: str

@@ -1,5 +1,7 @@
 """A workload from the wish to the end, through the API, with time in the test's hand."""
 
+from pathlib import Path
+
 import pytest
 
 from catalog.units import parse_credits
@@ -104,12 +106,23 @@ async def test_an_extension_of_one_key_happens_once(site: Site) -> None:
     assert site.leaks() == []
 
 
-async def test_an_extension_that_credits_do_not_reach_is_refused(site: Site) -> None:
-    workload = await site.run("mia")
-    answer = await site.call("mia", "POST", f"/workloads/{workload}/extend", {"by": "60d"})
-    assert (answer.status, answer.code) == (403, "credits")
-    assert (await money_of(site, "mia"))["held"] == 600_000
-    assert site.leaks() == []
+async def test_an_extension_that_credits_do_not_reach_is_refused(tmp_path: Path) -> None:
+    async with Site(tmp_path, starter_credits="0.7") as site:
+        site.person("mia")
+        workload = await site.run("mia")
+        answer = await site.call("mia", "POST", f"/workloads/{workload}/extend", {"by": "1h"})
+        assert (answer.status, answer.code) == (403, "credits")
+        assert (await money_of(site, "mia"))["held"] == 600_000
+        assert site.leaks() == []
+
+
+async def test_an_extension_reaches_no_further_ahead_than_the_offer_allows(site: Site) -> None:
+    workload = await site.run("mia")  # 2 hours, of an offer that allows 8
+    far = await site.call("mia", "POST", f"/workloads/{workload}/extend", {"by": "6h1m"})
+    assert far.status == 409
+    assert "at most 8h at a time" in far.body["error"]["message"]
+    near = await site.call("mia", "POST", f"/workloads/{workload}/extend", {"by": "6h"})
+    assert near.status == 200
 
 
 async def test_an_extension_that_delays_others_is_refused(site: Site) -> None:

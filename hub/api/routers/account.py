@@ -134,7 +134,7 @@ def _account(session: Session, actor: Actor, kind: str) -> int:
 
 
 def _statement(session: Session, actor: Actor, cursor: int, limit: int) -> list[schema.UsageLine]:
-    """Postings of this person; for a settlement, what was paid out of what was held."""
+    """Postings of this person; the amounts of all of them add up to the balance."""
     query = (
         select(PostingRow, func.coalesce(WorkloadRow.name, ""))
         .join(WorkloadRow, col(WorkloadRow.id) == PostingRow.workload_id, isouter=True)
@@ -145,31 +145,33 @@ def _statement(session: Session, actor: Actor, cursor: int, limit: int) -> list[
     if cursor:
         query = query.where(col(PostingRow.id) < cursor)
     rows = session.exec(query).all()
-    amounts = _amounts(session, [posting.id or 0 for posting, _ in rows])
+    ids = [posting.id or 0 for posting, _ in rows]
+    amounts = _changes(session, ids, AccountKind.WALLET)
+    paid = _changes(session, ids, AccountKind.SPENT)
     return [
         schema.UsageLine(
             id=str(posting.id), at=posting.at, kind=posting.kind,
             amount=format_credits(amounts.get(posting.id or 0, 0)),
-            workload=posting.workload_id, workload_name=name, text=posting.text,
+            workload=posting.workload_id, workload_name=name,
+            text=_said(posting.text, paid.get(posting.id or 0, 0)),
         )
         for posting, name in rows
     ]  # fmt: skip
 
 
-def _amounts(session: Session, posting_ids: list[int]) -> dict[int, int]:
-    """By posting: the change of the wallet, or of what was spent (as a cost) where that is all."""
+def _changes(session: Session, posting_ids: list[int], kind: AccountKind) -> dict[int, int]:
+    """By posting: the change of one kind of account. The wallet's alone add up to the balance."""
     rows = session.exec(
-        select(EntryRow.posting_id, AccountRow.kind, EntryRow.amount)
+        select(EntryRow.posting_id, EntryRow.amount)
         .join(AccountRow, col(AccountRow.id) == EntryRow.account_id)
-        .where(col(EntryRow.posting_id).in_(posting_ids))
+        .where(col(EntryRow.posting_id).in_(posting_ids), AccountRow.kind == kind.value)
     ).all()
-    amounts: dict[int, int] = {}
-    for posting_id, kind, amount in rows:
-        if kind == AccountKind.WALLET:
-            amounts[posting_id] = amount
-        elif kind == AccountKind.SPENT:
-            amounts.setdefault(posting_id, -amount)
-    return amounts
+    return dict(rows)
+
+
+def _said(text: str, paid: int) -> str:
+    """A settlement leaves the wallet alone: it was set aside before."""
+    return f"{text}: {format_credits(paid)} of what was set aside" if paid else text
 
 
 def _notice(row: NoticeRow) -> schema.Notice:

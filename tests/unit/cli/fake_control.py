@@ -86,7 +86,7 @@ class Site:
         self.workloads[id] = {
             "id": id, "name": name, "kind": "notebook", "status": status, "target": "running",
             "url": f"/user/ada/{id}/", "share": SHARE, "cost": "0.05", "reason": "", "next": "",
-            "reason_code": "", "offer": "notebook-gpu-1-4", "offer_title": "Quarter", "set": {},
+            "reason_code": "", "offer": "gpu-quarter", "offer_title": "Quarter", "set": {},
             "cpu": "2", "memory_mib": 4096, "price": PRICE, "held": "0.40", "owner": "ada",
             "tenant": "main", "created_at": NOW, "started_at": None,
             "ended_at": NOW if ended else None, "lease_ends_at": NOW + timedelta(hours=2),
@@ -185,7 +185,7 @@ def _reading(app: FastAPI, box: list[Site]) -> None:
     async def _() -> Any:
         offer = OfferView.model_validate(
             {
-                "id": "notebook-gpu-1-4", "kind": "notebook", "title": "Quarter GPU",
+                "id": "gpu-quarter", "kind": "notebook", "title": "Quarter GPU",
                 "summary": "", "icon": "", "price": PRICE, "fields": [], "share": SHARE,
                 "availability": {"free": 5, "of": 8, "text": "5 of 8 free"},
                 "verdict": box[0].verdict,

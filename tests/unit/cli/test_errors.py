@@ -174,7 +174,7 @@ def test_ctrl_c_is_quiet_and_says_what_goes_on(site: Site) -> None:
         while len(site.asked) < 2 and time.monotonic() < until:
             time.sleep(0.05)
         waiting.send_signal(signal.SIGINT)
-        out, err = waiting.communicate(timeout=30)
+        out, err = waiting.communicate(timeout=120)
     finally:
         waiting.kill()
     assert waiting.returncode == 130
