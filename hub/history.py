@@ -28,6 +28,8 @@ def tell_notice(
 
 
 def hint(bus: Bus, workload: WorkloadRow) -> None:
-    """Tell open pages, after the transaction: this workload, and with it what is free, changed."""
+    """Tell open pages, after the transaction: this workload changed, and with it what is free and
+    perhaps what its owner should read."""
     bus.tell(Hint("workloads", workload.person_id, workload.id))
+    bus.tell(Hint("notices", workload.person_id))
     bus.tell(Hint("offers"))
