@@ -27,6 +27,7 @@ from quotas.ledger import Posting
 from spawners.engine import EndCause, Exit
 
 SEEN_EVERY = timedelta(minutes=1)
+RESCUE_CPU_MILLI, RESCUE_BYTES = 500, 512 * 2**20
 
 
 class Step:
@@ -229,7 +230,7 @@ def turn_to_rescue(control: Control, attempt_id: str, note: str) -> None:
         _free_shares(session, attempt, now)
         _close_hold(session, row, attempt, 0, now)
         attempt.rescue, attempt.price_per_hour, attempt.gpu_milli = True, 0, 0
-        attempt.cpu_milli, attempt.memory_bytes = 500, 512 * 2**20
+        attempt.cpu_milli, attempt.memory_bytes = RESCUE_CPU_MILLI, RESCUE_BYTES
         attempt.notes = [*attempt.notes, note]
         history.tell_event(session, row, now, note)
         session.add(attempt)

@@ -20,7 +20,7 @@ from blueprints.notebook import (
     render_notebook,
     render_rescue,
 )
-from catalog.errors import Conflict, PerijoveError, Unavailable
+from catalog.errors import Conflict, Unavailable
 from catalog.units import parse_bytes
 from hub import attempts
 from hub.attempts import Step
@@ -32,8 +32,6 @@ from hub.world import placements_of
 from spawners.engine import EngineError, LaunchSpec, Observation, Phase
 from spawners.local import rescue as rescue_page
 from spawners.local.homes import home_state, prepare_home
-
-RESCUE_BYTES = 512 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,8 +200,8 @@ def _spec(
         placement = placements_of(session, [attempt])[attempt.id]
     return LaunchSpec(
         attempt_id=attempt.id, argv=command.argv, env=command.env, cwd=command.cwd, port=port,
-        cpu_milli=500 if rescue else attempt.cpu_milli,
-        memory_bytes=RESCUE_BYTES if rescue else attempt.memory_bytes,
+        cpu_milli=attempts.RESCUE_CPU_MILLI if rescue else attempt.cpu_milli,
+        memory_bytes=attempts.RESCUE_BYTES if rescue else attempt.memory_bytes,
         deadline=attempt.lease_ends_at, uid=person.uid, gid=person.uid,
         shares=() if rescue else placement.shares,
     )  # fmt: skip
@@ -253,12 +251,3 @@ def _keep_token(control: Control, attempt_id: str, token: str) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
         file.write(token)
-
-
-def said_of(error: PerijoveError) -> str:
-    """Message and next step in one line, for the Hub's pages."""
-    return (
-        f"{error.message}. {error.next[:1].upper()}{error.next[1:]}."
-        if error.next
-        else error.message
-    )

@@ -1,10 +1,5 @@
 """Both databases: a SQLite file, and a real PostgreSQL under a uid that is not root's."""
 
-import os
-import shutil
-import subprocess
-import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -15,45 +10,15 @@ import pytest
 from catalog.clock import ManualClock
 from hub.control_context import Control
 from spawners.fake import FakeEngine
+from tests.peers.postgres import running_postgres
 from tests.site import NODES, build_control, settings_in
-
-_NOBODY = 65534
 
 
 @pytest.fixture(scope="session")
 def postgres(postgres_bin: Path) -> Iterator[str]:
     """The URL of a server's maintenance database, on a socket alone."""
-    folder = Path(tempfile.mkdtemp(prefix="pg-store-"))
-    uid = _NOBODY if os.geteuid() == 0 else None
-    if uid:
-        os.chown(folder, uid, uid)
-    data = folder / "data"
-    subprocess.run(
-        [postgres_bin / "initdb", "-D", data, "-U", "owner", "-A", "trust", "--no-sync"],
-        check=True, capture_output=True, user=uid, cwd=folder,
-    )  # fmt: skip
-    running = subprocess.Popen(
-        [postgres_bin / "postgres", "-D", data, "-k", folder, "-h", "", "-F"],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, user=uid, cwd=folder,
-    )  # fmt: skip
-    try:
-        yield _when_it_answers(f"postgresql://owner@/postgres?host={folder}")
-    finally:
-        running.terminate()
-        running.wait(timeout=20)
-        shutil.rmtree(folder)
-
-
-def _when_it_answers(url: str) -> str:
-    end = time.monotonic() + 30
-    while True:
-        try:
-            psycopg.connect(url).close()
-        except psycopg.OperationalError:
-            assert time.monotonic() < end, "PostgreSQL did not start"
-            time.sleep(0.1)
-        else:
-            return url
+    with running_postgres(postgres_bin) as url:
+        yield url
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])

@@ -1,10 +1,6 @@
 """Backup and restore when control's database is PostgreSQL: a real one, on a socket alone."""
 
-import os
 import shutil
-import subprocess
-import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,51 +13,19 @@ from hub.up.backup import backup, restore
 from hub.up.checks.data import check_data
 from hub.up.database import without_password
 from hub.up.home import prepare_home
+from tests.peers.postgres import running_postgres
 
 pytestmark = [
     pytest.mark.postgres,
     pytest.mark.skipif(shutil.which("pg_dump") is None, reason="needs pg_dump on PATH"),
 ]
 
-_NOBODY = 65534
-
 
 @pytest.fixture(scope="module")
 def server(postgres_bin: Path) -> Iterator[str]:
     """The URL of a fresh server that runs under an unprivileged uid."""
-    folder = Path(tempfile.mkdtemp(prefix="pg-"))
-    uid = _NOBODY if os.geteuid() == 0 else None
-    if uid:
-        os.chown(folder, uid, uid)
-    data = folder / "data"
-    subprocess.run(
-        [postgres_bin / "initdb", "-D", data, "-U", "owner", "-A", "trust", "--no-sync"],
-        check=True, capture_output=True, user=uid, cwd=folder,
-    )  # fmt: skip
-    running = subprocess.Popen(
-        [postgres_bin / "postgres", "-D", data, "-k", folder, "-h", "", "-F"],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, user=uid, cwd=folder,
-    )  # fmt: skip
-    url = f"postgresql://owner@/postgres?host={folder}"
-    try:
-        _wait_for(url)
+    with running_postgres(postgres_bin) as url:
         yield url
-    finally:
-        running.terminate()
-        running.wait(timeout=20)
-        shutil.rmtree(folder)
-
-
-def _wait_for(url: str) -> None:
-    end = time.monotonic() + 20
-    while True:
-        try:
-            psycopg.connect(url).close()
-        except psycopg.OperationalError:
-            assert time.monotonic() < end, "PostgreSQL did not start"
-            time.sleep(0.1)
-        else:
-            return
 
 
 @pytest.fixture
