@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -163,6 +164,15 @@ def test_help_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert "--offer" in capsys.readouterr().out
 
 
+@pytest.fixture
+def heeds_ctrl_c() -> Iterator[None]:
+    """A shell that runs tests in the background lets them ignore Ctrl-C, and their children."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeds_ctrl_c")
 def test_ctrl_c_is_quiet_and_says_what_goes_on(site: Site) -> None:
     site.life = ["queued"] * 10_000
     waiting = subprocess.Popen(
