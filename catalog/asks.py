@@ -24,8 +24,12 @@ class Priority(StrEnum):
 class Ask:
     """What a workload needs: milli-cores, bytes, milli-GPU, for at most `duration`.
 
-    `gpu_milli` below 1000 is a part of one device; above, it is whole devices and a multiple of
-    1000. `models` empty allows every model.
+    `gpu_milli` is the sum of `gpu_count` equal shares of as many devices; with one share, above
+    1000, it is whole devices and a multiple of 1000. `gpu_memory_mib` asks for each share by
+    memory instead: then `gpu_milli` is 0 and each model takes what of it has that memory.
+    `whole_node` asks for all devices of a node that nobody else uses. `models` and `vendors`, empty,
+    allow all. Two asks of one `apart` group never share a node (replicas of an endpoint).
+    `split` lets the shares lie on several nodes; else all lie on one.
     """
 
     cpu_milli: int
@@ -35,10 +39,18 @@ class Ask:
     models: tuple[str, ...] = ()
     priority: Priority = Priority.STANDARD
     preemptible: bool = False
+    gpu_count: int = 1
+    gpu_memory_mib: int = 0
+    vendors: tuple[str, ...] = ()
+    whole_node: bool = False
+    apart: str = ""
+    split: bool = False
 
     @property
     def parts(self) -> tuple[int, ...]:
         """Milli-GPU wanted of each device: ``(250,)``, ``(1000, 1000)`` or ``()``."""
+        if self.gpu_count > 1:
+            return (self.gpu_milli // self.gpu_count,) * self.gpu_count
         if self.gpu_milli <= WHOLE:
             return (self.gpu_milli,) if self.gpu_milli else ()
         return (WHOLE,) * (self.gpu_milli // WHOLE)

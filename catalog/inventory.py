@@ -62,33 +62,47 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A server: what it can hand out, and its devices. cpu in milli-cores, memory in bytes."""
+    """A server: what it can hand out, and its devices. cpu in milli-cores, memory in bytes.
+
+    `closed` says why nothing new is placed on it (a drain, silence); empty when it is open. What
+    runs on a closed node goes on.
+    """
 
     name: str
     cpu_milli: int
     memory_bytes: int
     devices: tuple[Device, ...] = ()
+    closed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What a workload holds of one device."""
+    """What a workload holds of one device. A MIG instance has a `profile` (``"2g.20gb"``) and the
+    first memory slice it takes, `start`."""
 
     device_id: str
     milli: int
     memory_mib: int
     mode: Mode
     emulated: bool = False
+    profile: str = ""
+    start: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """A node and the shares on it, with the cpu and memory that come along."""
+    """A node and the shares on it, with the cpu and memory that come along.
+
+    `apart` is the group of the ask, which no other placement on the node may have. `others` are the
+    parts of one placement that lie on further nodes.
+    """
 
     node: str
     cpu_milli: int
     memory_bytes: int
     shares: tuple[Share, ...] = ()
+    apart: str = ""
+    others: tuple["Placement", ...] = ()
 
     @property
     def gpu_milli(self) -> int:

@@ -42,9 +42,11 @@ class Target(StrEnum):
 MOVES: dict[Status, frozenset[Status]] = {
     Status.QUEUED: frozenset({Status.OFFERED, Status.STARTING, Status.STOPPED, Status.FAILED}),
     Status.OFFERED: frozenset({Status.STARTING, Status.STOPPED}),
-    Status.STARTING: frozenset({Status.RUNNING, Status.STOPPING, Status.STOPPED, Status.FAILED}),
-    Status.RUNNING: frozenset({Status.STOPPING, Status.STOPPED, Status.FAILED}),
-    Status.STOPPING: frozenset({Status.STOPPED, Status.FAILED}),
+    Status.STARTING: frozenset(
+        {Status.RUNNING, Status.STOPPING, Status.STOPPED, Status.FAILED, Status.QUEUED}
+    ),
+    Status.RUNNING: frozenset({Status.STOPPING, Status.STOPPED, Status.FAILED, Status.QUEUED}),
+    Status.STOPPING: frozenset({Status.STOPPED, Status.FAILED, Status.QUEUED}),
     Status.STOPPED: frozenset(),
     Status.FAILED: frozenset(),
 }
@@ -64,6 +66,11 @@ class EndReason(StrEnum):
     LOST = "lost"
     SITE_STOPPED = "site-stopped"
     DEACTIVATED = "deactivated"
+    PREEMPTED = "preempted"
+    """Its place went to somebody with more right to it; it waits again."""
+    DRAINED = "drained"
+    """Its node is taken out of service; it waits again."""
+    DEVICE_FAILED = "device-failed"
 
 
 def require_move(before: Status, after: Status) -> None:

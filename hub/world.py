@@ -48,6 +48,8 @@ class Limits:
         self._names = dict(session.exec(select(TenantRow.id, TenantRow.name)).all())
         self._limits: dict[tuple[str, str], dict[Dimension, int]] = {}
         for row in session.exec(select(QuotaRow)):
+            if row.limit is None:
+                continue
             key = (row.tenant_id, row.person_id)
             self._limits.setdefault(key, {})[Dimension(row.dimension)] = row.limit
         self._paths: dict[str, tuple[str, ...]] = {}

@@ -22,50 +22,72 @@ from catalog.inventory import Capacity, NodeFree, Placement
 from catalog.placement import NoRoom, Placer
 from catalog.units import format_credits
 from quotas.limits import Dimension, Scope, first_over, use_of
+from quotas.reservations import Hold
 from quotas.verdict import Code, Denied, Fits, Verdict, Waits
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What holds a place until `ends_at`: a running attempt, or one that is planned."""
+    """What holds a place until `ends_at`: a running attempt, or one that is planned.
+
+    `since` is when it began to hold it, `saved_at` when its work was last saved (a checkpoint): what
+    came after would be lost. It is not preempted before `protected_until`. `going` means that it was
+    told to go and ends by `ends_at`. `reservation` is the one whose capacity it uses.
+    """
 
     id: str
     placement: Placement
     ask: Ask
     scope_ids: tuple[str, ...]
     ends_at: datetime
+    since: datetime | None = None
+    saved_at: datetime | None = None
+    protected_until: datetime | None = None
+    going: bool = False
+    reservation: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """An ask in the queue. `scopes` are the person's and the tenants' above, inmost first."""
+    """An ask in the queue. `scopes` are the person's and the tenants' above, inmost first.
+
+    `shares` is what each of them has lately used, as a part of the site (0 and more), outmost
+    first: who used less goes first. `again` marks what lost its place through no fault of its own
+    and goes before all of its class.
+    """
 
     id: str
     ask: Ask
     scopes: tuple[Scope, ...]
     since: datetime
+    shares: tuple[float, ...] = ()
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """What the plan gives to a waiting ask. `at` None: never, while things are as they are."""
+    """What the plan gives to a waiting ask. `at` None: never, while things are as they are.
+    `victims` are claims that must go for it, told now; `at` is then when their grace ends."""
 
     at: datetime | None
     placement: Placement | None
     code: Code
     reason: str
     position: int
+    victims: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class World:
     """All that a plan depends on. `capacity` is what exists, with nothing taken off for claims;
-    `promised` are the slots of the plan before this one, by id."""
+    `promised` are the slots of the plan before this one, by id; `holds` is capacity that
+    reservations keep for somebody."""
 
     capacity: Capacity
     running: tuple[Claim, ...] = ()
     queue: tuple[Waiting, ...] = ()
     promised: Mapping[str, Slot] = field(default_factory=dict[str, Slot])
+    holds: tuple[Hold, ...] = ()
 
 
 def in_order(queue: Iterable[Waiting]) -> list[Waiting]:

@@ -52,11 +52,16 @@ def use_of(ask: Ask) -> dict[Dimension, int]:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """A person or a tenant whose limits apply. `label` is how the person is told: ``you``."""
+    """A person or a tenant whose limits apply. `label` is how the person is told: ``you``.
+
+    `limits` are ceilings. `guaranteed` is what is always there for it: what it uses above is
+    borrowed from the cohort (the tenants below the same parent) and goes back when they need it.
+    """
 
     id: str
     label: str
     limits: Amounts = field(default_factory=dict[Dimension, int])
+    guaranteed: Amounts = field(default_factory=dict[Dimension, int])
 
     @property
     def possessive(self) -> str:

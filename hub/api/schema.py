@@ -378,7 +378,7 @@ class QuotaView(BaseModel):
     tenant: str
     person: str
     dimension: str
-    limit: int
+    limit: int | None
     text: str
 
 

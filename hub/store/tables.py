@@ -131,13 +131,19 @@ class LinkRow(SQLModel, table=True):
 
 
 class QuotaRow(SQLModel, table=True):
-    """A limit. An empty `person_id` is the tenant's own; ``*`` is each person of the tenant."""
+    """A limit. An empty `person_id` is the tenant's own; ``*`` is each person of the tenant.
+
+    `limit` is the ceiling, None for none; `guaranteed` is always there. `period` is for what is
+    used up (GPU-hours, tokens, credits): ``day``, ``week``, ``month``; empty: it never resets.
+    """
 
     __tablename__ = "quota"
     tenant_id: str = Field(primary_key=True, foreign_key="tenant.id")
     person_id: str = Field(primary_key=True)
     dimension: str = Field(primary_key=True)
-    limit: int = Field(sa_column=Column("amount", BigInteger, nullable=False))
+    limit: int | None = Field(default=None, sa_column=Column("amount", BigInteger, nullable=True))
+    guaranteed: int = _big()
+    period: str = ""
 
 
 class WorkloadRow(SQLModel, table=True):
@@ -171,6 +177,15 @@ class WorkloadRow(SQLModel, table=True):
     attempt_id: str | None = None
     cost: int = _big()
     memory_peak: int = _big()
+    gpu_count: int = 1
+    gpu_memory_mib: int = 0
+    vendors: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+    whole_node: bool = False
+    apart: str = ""
+    again: bool = False
+    """It lost its place through no fault of its own and waits before all of its class."""
+    saved_at: datetime | None = _time(null=True)
+    """When it last said that its work is saved."""
     created_at: datetime = _time(index=True)
     queued_at: datetime = _time()
     offered_until: datetime | None = _time(null=True)
@@ -202,6 +217,12 @@ class AttemptRow(SQLModel, table=True):
     step: str = "granted"
     port: int | None = None
     rescue: bool = False
+    reservation: str = ""
+    """``ID@START`` of the window whose held capacity it uses."""
+    go_at: datetime | None = _time(null=True)
+    """It was told to go (preempted, drained): it is stopped then and waits again."""
+    go_reason: str = ""
+    go_text: str = ""
     notes: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
     warned: int = 0
     created_at: datetime = _time()
@@ -227,6 +248,8 @@ class ShareRow(SQLModel, table=True):
     mode: str
     emulated: bool
     model: str = ""
+    profile: str = ""
+    start: int = 0
     released_at: datetime | None = _time(null=True)
 
 
@@ -241,6 +264,84 @@ class DeviceRow(SQLModel, table=True):
     node: str
     model: str
     held_milli: int = 0
+    failures: int = 0
+    """Starts in a row that failed on it."""
+    quarantined_at: datetime | None = _time(null=True)
+    quarantine_reason: str = ""
+
+
+class DrainRow(SQLModel, table=True):
+    """A node that is taken out of service: nothing new is placed there, and it is empty by `by`."""
+
+    __tablename__ = "drain"
+    id: str = Field(primary_key=True)
+    node: str = Field(index=True)
+    reason: str = ""
+    created_by: str
+    created_at: datetime = _time()
+    by: datetime = Field(sa_column=Column("due", UtcTime, nullable=False))
+    empty_at: datetime | None = _time(null=True)
+    ended_at: datetime | None = _time(null=True)
+
+
+class ReservationRow(SQLModel, table=True):
+    """Capacity held for a tenant: once, or weekly between two dates in its own time zone.
+
+    `starts` is local time (``"09:00"``), `weekdays` are 0 (Monday) to 6, empty: `first_day` only.
+    `count` places of the ask in `ask` (fields of `catalog.asks.Ask`) are held.
+    """
+
+    __tablename__ = "reservation"
+    id: str = Field(primary_key=True)
+    tenant_id: str = Field(foreign_key="tenant.id", index=True)
+    name: str
+    count: int
+    ask: dict[str, Any] = _json()
+    time_zone: str
+    first_day: str
+    last_day: str
+    starts: str
+    minutes: int
+    weekdays: list[int] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+    lend_margin_s: int
+    no_show_s: int
+    created_by: str
+    created_at: datetime = _time()
+    cancelled_at: datetime | None = _time(null=True)
+
+
+class WindowRow(SQLModel, table=True):
+    """What happened to one window of a reservation: people came, or it was released."""
+
+    __tablename__ = "held_window"
+    reservation_id: str = Field(primary_key=True, foreign_key="reservation.id")
+    starts_at: datetime = Field(sa_column=Column(UtcTime, primary_key=True))
+    ends_at: datetime = _time()
+    first_used_at: datetime | None = _time(null=True)
+    released_at: datetime | None = _time(null=True)
+    release_reason: str = ""
+
+
+class RecentUseRow(SQLModel, table=True):
+    """What a scope (``person:ID``, ``tenant:ID``) has lately used in one dimension, in base units ×
+    seconds, decayed to `at`."""
+
+    __tablename__ = "recent_use"
+    scope_id: str = Field(primary_key=True)
+    dimension: str = Field(primary_key=True)
+    amount: float = 0.0
+    at: datetime = _time()
+
+
+class PriceRow(SQLModel, table=True):
+    """What an offer costs an hour from `starts_at` on; before the first, the menu's price holds."""
+
+    __tablename__ = "price"
+    offer_id: str = Field(primary_key=True)
+    starts_at: datetime = Field(sa_column=Column(UtcTime, primary_key=True))
+    per_hour: int = _big()
+    created_by: str
+    created_at: datetime = _time()
 
 
 class AccountRow(SQLModel, table=True):

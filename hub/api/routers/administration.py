@@ -115,7 +115,7 @@ def quotas(control: ControlArg, actor: ActorArg) -> schema.Page[schema.QuotaView
             schema.QuotaView(
                 tenant=row.tenant_id, person=logins.get(row.person_id, row.person_id),
                 dimension=row.dimension, limit=row.limit,
-                text=Dimension(row.dimension).show(row.limit),
+                text="no limit" if row.limit is None else Dimension(row.dimension).show(row.limit),
             )
             for row in rows
             if allowed(actor, Action.READ_QUOTA, _tenant(session, row.tenant_id))
