@@ -56,6 +56,10 @@ class Settings(BaseSettings):
         default="100000",
         description="What the first tenant may hold and spend in all; 0 is no limit.",
     )
+    take_over: bool = Field(
+        default=False,
+        description="Once: work on a database that belonged to an installation that is gone.",
+    )
     first_uid: int = Field(default=200_000, description="As root: first uid handed to people.")
     home_quota: str = Field(default="", description="Size at which a home counts as full.")
     smtp_url: str = Field(

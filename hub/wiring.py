@@ -12,6 +12,7 @@ from hub.bus import Bus
 from hub.control_context import Control
 from hub.menu import MenuSource
 from hub.settings import Settings
+from hub.store import owner
 from hub.store.schema import upgrade
 from hub.store.store import Store
 from spawners.local.engine import LocalEngine
@@ -32,6 +33,10 @@ def build_control(settings: Settings) -> Control:
         clock=clock,
         host=lambda: replace(read_host(), name=name),
     )
+    owner.claim(
+        store, settings.secret("pepper"), f"{settings.home} on {name}", clock.now(),
+        take_over=settings.take_over,
+    )  # fmt: skip
     engine = LocalEngine(
         settings.run_dir / "engine", discovery.nodes, clock, cgroup_root=settings.cgroup_root
     )

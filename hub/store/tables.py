@@ -333,6 +333,16 @@ class RecentUseRow(SQLModel, table=True):
     at: datetime = _time()
 
 
+class OwnerRow(SQLModel, table=True):
+    """Which installation works on this database; see `hub.store.owner`."""
+
+    __tablename__ = "owner"
+    id: str = Field(primary_key=True)
+    mark: str = ""
+    place: str = ""
+    since: datetime = _time()
+
+
 class PriceRow(SQLModel, table=True):
     """What an offer costs an hour from `starts_at` on; before the first, the menu's price holds."""
 

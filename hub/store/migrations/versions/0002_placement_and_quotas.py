@@ -26,6 +26,14 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_drain_node"), ["node"], unique=False)
 
     op.create_table(
+        "owner",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("mark", sa.String(), nullable=False),
+        sa.Column("place", sa.String(), nullable=False),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_table(
         "price",
         sa.Column("offer_id", sa.String(), nullable=False),
         sa.Column("starts_at", sa.DateTime(timezone=True), nullable=False),
@@ -170,6 +178,7 @@ def downgrade() -> None:
     op.drop_table("reservation")
     op.drop_table("recent_use")
     op.drop_table("price")
+    op.drop_table("owner")
     with op.batch_alter_table("drain", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_drain_node"))
 
