@@ -15,7 +15,7 @@ from catalog.errors import BadSetup
 from hub.auth.authenticator import PerijoveAuthenticator
 from hub.auth.providers import load_providers
 from hub.control_door import ControlDoor
-from hub.settings import API_SCOPE, PORTAL_PREFIX, Settings
+from hub.settings import API_SCOPE, PORTAL_PREFIX, Settings, subdomain
 from hub.up.database import hub_file, set_aside_if_damaged
 from spawners.jupyterhub import PerijoveSpawner
 
@@ -74,6 +74,12 @@ c.ConfigurableHTTPProxy.api_url = settings.internal_url("proxy_api")
 c.ConfigurableHTTPProxy.auth_token = settings.secret("proxy")
 c.JupyterHub.cleanup_servers = False
 c.JupyterHub.cleanup_proxy = False
+
+if settings.subdomains:
+    c.JupyterHub.subdomain_host = settings.url
+    c.JupyterHub.subdomain_hook = subdomain
+    # A page of a subdomain can set cookies for the whole domain: these names it cannot take.
+    c.JupyterHub.cookie_host_prefix_enabled = settings.url.startswith("https://")
 
 # ---- state ----------------------------------------------------------------------------------
 if aside := set_aside_if_damaged(hub_file(settings)):

@@ -4,13 +4,17 @@ import hashlib
 import json
 import os
 import sys
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from catalog.errors import BadSetup
+from catalog.errors import BadSetup, BadValue
+from catalog.units import parse_duration
 
 PACKAGE_ROOT = Path(__file__).resolve().parent.parent
 CONTROL_PREFIX = "/services/control"
@@ -29,6 +33,11 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=1, le=65535, description="The one public port.")
     public_url: str = Field(
         default="", description="Address that people type, when a reverse proxy is in front."
+    )
+    subdomains: bool = Field(
+        default=False,
+        description="Serve each person's notebooks from a subdomain of their own: one person's code"
+        " then cannot act as another who opens it. Needs a wildcard DNS name and certificate.",
     )
     tls_cert: Path | None = Field(default=None, description="Certificate of the public port.")
     tls_key: Path | None = Field(default=None, description="Key of the public port.")
@@ -50,6 +59,22 @@ class Settings(BaseSettings):
     trust_everyone: bool = Field(
         default=False,
         description="Without root: let several people run as one operating-system user.",
+    )
+    preempt_grace: str = Field(
+        default="2m",
+        description="Notice that work gets before its place goes to somebody with more right to it.",
+    )
+    protect: str = Field(
+        default="10m", description="Time after its grant for which no work is preempted."
+    )
+    node_silence: str = Field(
+        default="60s",
+        description="How long a node may be silent until its work is given up and started elsewhere.",
+    )
+    time_zone: str = Field(
+        default="UTC",
+        description="By whose calendar days, weeks and months begin, for limits of a period and"
+        " statements; like Europe/Berlin.",
     )
     starter_credits: str = Field(default="100", description="What a new person is given.")
     tenant_credits: str = Field(
@@ -73,6 +98,15 @@ class Settings(BaseSettings):
     def _absolute(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().absolute()
 
+    @field_validator("time_zone", mode="after")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise ValueError("there is no such time zone; write it like Europe/Berlin") from error
+        return value
+
     @classmethod
     def load(cls) -> "Settings":
         """Read the environment. Raises BadSetup naming the variable."""
@@ -86,6 +120,32 @@ class Settings(BaseSettings):
                 next=f"correct or unset {name} and start again",
             ) from error
 
+    @field_validator("preempt_grace", "protect", "node_silence", mode="after")
+    @classmethod
+    def _duration(cls, value: str) -> str:
+        try:
+            parse_duration(value)
+        except BadValue as error:
+            raise ValueError(error.message) from error
+        return value
+
+    @property
+    def preempt_grace_span(self) -> timedelta:
+        return parse_duration(self.preempt_grace)
+
+    @property
+    def protect_span(self) -> timedelta:
+        return parse_duration(self.protect)
+
+    @property
+    def node_silence_span(self) -> timedelta:
+        return parse_duration(self.node_silence)
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The site's calendar."""
+        return ZoneInfo(self.time_zone)
+
     @property
     def is_root(self) -> bool:
         return os.geteuid() == 0
@@ -98,6 +158,16 @@ class Settings(BaseSettings):
         scheme = "https" if self.tls_cert else "http"
         host = "127.0.0.1" if self.ip in {"", "0.0.0.0", "::"} else self.ip  # noqa: S104 (compared)
         return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    @property
+    def main_host(self) -> str:
+        """Host and port that people type, as a browser sends them."""
+        return urlsplit(self.url).netloc.lower()
+
+    def person_url(self, hub_name: str) -> str:
+        """Where a person's servers are, without a trailing slash: their own subdomain, if asked."""
+        scheme, host, *_ = urlsplit(self.url)
+        return f"{scheme}://{subdomain(hub_name, host)}" if self.subdomains else self.url
 
     @property
     def database(self) -> str:
@@ -170,3 +240,9 @@ class Settings(BaseSettings):
     @staticmethod
     def _if_there(path: Path) -> Path | None:
         return path if path.exists() else None
+
+
+def subdomain(name: str, domain: str, kind: str = "user") -> str:
+    """The host of a person's servers below `domain`; a service is on the main host, where its stable
+    address is. JupyterHub's `subdomain_hook`."""
+    return f"{name.lower()}.{domain}" if kind == "user" else domain

@@ -28,3 +28,8 @@ class PortalConfig:
     @property
     def public_host(self) -> str:
         return urlsplit(self.public_url).netloc.lower()
+
+    def cookie(self, name: str) -> tuple[str, str]:
+        """Name and path of a cookie. Over https its name lets nobody else set it: a page on a
+        subdomain (a notebook) could otherwise set one for the whole domain."""
+        return (f"__Host-{name}", "/") if self.secure else (name, PREFIX)

@@ -43,9 +43,10 @@ def cookie_of(request: HTTPServerRequest, name: str) -> str:
     return "" if morsel is None else morsel.value
 
 
-def visitor(sessions: Sessions, request: HTTPServerRequest) -> Session | None:
+def visitor(portal: Portal, request: HTTPServerRequest) -> Session | None:
     """Whose request this is, by the portal's own cookie and the Hub's sign-in behind it."""
-    return sessions.find(cookie_of(request, COOKIE), cookie_of(request, HUB_COOKIE))
+    name, _ = portal.config.cookie(COOKIE)
+    return portal.sessions.find(cookie_of(request, name), cookie_of(request, HUB_COOKIE))
 
 
 def same_origin(config: PortalConfig, request: HTTPServerRequest) -> bool:
@@ -92,18 +93,30 @@ class Page(RequestHandler):
 
     def session(self) -> Session | None:
         """The visitor, or None."""
-        return visitor(self.portal.sessions, self.request)
+        return visitor(self.portal, self.request)
+
+    def own_cookie(self, name: str) -> str:
+        """The value of a cookie of ours, or nothing."""
+        return cookie_of(self.request, self.portal.config.cookie(name)[0])
 
     def sign_in_url(self) -> str:
         """Where to sign in and come back to this page."""
         return f"{PREFIX}sign-in?next={quote(self.request.uri or PREFIX, safe='')}"
 
     def set_cookie_of_ours(self, name: str, value: str, *, days: float | None = None) -> None:
-        """HttpOnly, for the portal's own paths only."""
+        """HttpOnly, and nobody else's to read or to set."""
+        config = self.portal.config
+        name, path = config.cookie(name)
         self.set_cookie(
-            name, value, path=PREFIX, httponly=True, samesite="Lax",
-            secure=self.portal.config.secure, expires_days=days,
+            name, value, path=path, httponly=True, samesite="Lax", secure=config.secure,
+            expires_days=days,
         )  # fmt: skip
+
+    def clear_cookie_of_ours(self, name: str) -> None:
+        """The browser forgets it."""
+        config = self.portal.config
+        name, path = config.cookie(name)
+        self.clear_cookie(name, path=path, secure=config.secure)
 
     def say(self, status: int, error: PerijoveError) -> None:
         """A page that says what happened and what helps."""

@@ -153,7 +153,7 @@ class ApiPage(Page):
         return same_origin(self.portal.config, self.request)
 
     def _signed_out(self) -> None:
-        self.clear_cookie(COOKIE, path=PREFIX)
+        self.clear_cookie_of_ours(COOKIE)
         self.say_json(
             401,
             NotSignedIn("your sign-in has ended", next="sign in again"),

@@ -21,7 +21,7 @@ class SignInPage(Page):
     """Sends the visitor to the Hub, which asks for nothing if they are signed in there."""
 
     async def get(self) -> None:
-        browser = cookie_of(self.request, BROWSER_COOKIE) or secrets.token_urlsafe(24)
+        browser = self.own_cookie(BROWSER_COOKIE) or secrets.token_urlsafe(24)
         verifier = secrets.token_urlsafe(48)
         state = self.portal.sessions.begin_sign_in(
             browser, verifier, own_path(self.get_argument("next", PREFIX))
@@ -44,7 +44,7 @@ class CallbackPage(Page):
 
     async def get(self) -> None:
         trip = self.portal.sessions.end_sign_in(
-            self.get_argument("state", ""), cookie_of(self.request, BROWSER_COOKIE)
+            self.get_argument("state", ""), self.own_cookie(BROWSER_COOKIE)
         )
         code = self.get_argument("code", "")
         if trip is None or not code:
@@ -114,5 +114,5 @@ class SignOutPage(Page):
         session = self.session()
         if session is not None:
             self.portal.sessions.close(session.key)
-        self.clear_cookie(COOKIE, path=PREFIX)
+        self.clear_cookie_of_ours(COOKIE)
         self.redirect("/hub/logout", status=303)

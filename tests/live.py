@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 ROOT = Path(__file__).resolve().parent.parent
 PERIJOVE = Path(sys.executable).with_name("perijove")
@@ -94,7 +95,8 @@ class LiveSite:
 
     def get(self, path: str, token: str = "", timeout_s: float = 10) -> tuple[int, bytes]:
         """Status and body; status 0 when nobody answers."""
-        headers = {"Authorization": f"token {token}"} if token else {}
+        headers = {"Host": urlsplit(self.settings.get("PERIJOVE_PUBLIC_URL", self.url)).netloc}
+        headers |= {"Authorization": f"token {token}"} if token else {}
         request = urllib.request.Request(self.url + path, headers=headers)
         try:
             with urllib.request.urlopen(request, timeout=timeout_s) as answer:

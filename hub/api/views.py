@@ -180,6 +180,10 @@ class WorkloadViews:
             started_at=row.started_at, ended_at=row.ended_at,
             lease_ends_at=attempt.lease_ends_at if attempt and live_lease else None,
             offered_until=row.offered_until,
+            goes_at=attempt.go_at if attempt and live_lease else None,
+            goes_why=attempt.go_text if attempt and live_lease else "",
+            again=row.reason if row.again and status is Status.QUEUED else "",
+            saved_at=row.saved_at,
             can_extend=status is Status.RUNNING
             and attempt is not None
             and why_not_extend(self._control, self._standing.world, row, attempt, EXTEND_BY)
@@ -200,7 +204,8 @@ class WorkloadViews:
         return used_cost(attempt, self._now)
 
     def _url(self, row: WorkloadRow, person: PersonRow) -> str:
-        return f"{self._control.settings.url}/user/{person.hub_name}/{row.id}/lab"
+        url = self._control.settings.person_url(person.hub_name)
+        return f"{url}/user/{person.hub_name}/{row.id}/lab"
 
     def _slot(self, row: WorkloadRow) -> Slot | None:
         return self._standing.planner.slots.get(row.id)

@@ -43,7 +43,7 @@ def probe_health(settings: Settings) -> tuple[bool, str]:
     scheme = "https" if settings.tls_cert else "http"
     url = f"{scheme}://{host}:{settings.port}{CONTROL_PREFIX}/healthz"
     try:
-        answer = _client().get(url)
+        answer = _client().get(url, headers={"Host": settings.main_host})
     except (httpx.HTTPError, OSError) as error:
         return False, f"{url} does not answer ({error or type(error).__name__})"
     if answer.status_code == httpx.codes.OK:

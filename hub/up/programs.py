@@ -111,6 +111,7 @@ def _proxy(settings: Settings) -> Program:
         *("--default-target", settings.internal_url("hub")),
         *("--error-path", str(settings.proxy_dir / "errors")),
         *("--keep-alive-timeout", str(_KEEP_ALIVE_MS), "--log-level", "warn"),
+        *(("--host-routing",) if settings.subdomains else ()),
         *tls,
     )
     env = {**settings.child_env(), "CONFIGPROXY_AUTH_TOKEN": settings.secret("proxy")}

@@ -80,7 +80,7 @@ class Visitors(AuthProvider):
         handler.set_header("Content-Security-Policy", POLICY)
         handler.set_header("X-Content-Type-Options", "nosniff")
         handler.set_header("Referrer-Policy", "same-origin")
-        session = visitor(self._portal.sessions, request)
+        session = visitor(self._portal, request)
         if session is None:
             raise HTTPError(401)
         if "Bokeh-Session-Id" in request.headers or any(
@@ -126,7 +126,7 @@ class PageMark(Handler):
             return {}
         page = getattr(request, "perijove_page", None)
         if page is None:
-            session = visitor(self._portal.sessions, request)
+            session = visitor(self._portal, request)
             if session is None:
                 raise HTTPError(401)
             page = self._portal.sessions.mint_page(session)
