@@ -75,13 +75,24 @@ def backup(file: File, json: Json = False) -> None:
     show({"file": str(written)}, lambda to, done: to.line(done["file"]), as_json=json)
 
 
-def restore(file: File, json: Json = False) -> None:
-    """Go back to a backup; what is replaced is kept beside it."""
+def restore(
+    file: File,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask at a terminal.")] = False,
+    json: Json = False,
+) -> None:
+    """Go back to a backup; what is replaced is kept beside it. Asks first at a terminal."""
     from hub.up.backup import restore as bring_back
 
     path = _absolute(file)
     if not path.is_file():
         raise BadValue(f"{path} is not a file", next="name a backup that `perijove backup` wrote")
+    if sys.stdin.isatty() and not yes:
+        typer.confirm(
+            "Everything since that backup goes: launches, people, credits. What runs and is not in"
+            " it is stopped. Go on?",
+            abort=True,
+            err=True,
+        )
     answer = {"restored": str(path), "text": bring_back(Settings.load(), path)}
     show(answer, lambda to, done: to.line(done["text"]), as_json=json)
 
