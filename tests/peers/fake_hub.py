@@ -30,6 +30,8 @@ class FakeHub:
         self.ended_sessions: list[str] = []
         self.starts: list[str] = []
         self.down = False
+        self.asked_of_tokens = 0
+        """How often somebody asked whose token something is."""
         self.refuses = ""
         self.gives_up_after: timedelta | None = timedelta(seconds=120)
         self._clock = clock
@@ -40,6 +42,7 @@ class FakeHub:
         return not self.down
 
     async def owner_of(self, token: str) -> str:
+        self.asked_of_tokens += 1
         self._answer()
         if token not in self.tokens or token in self.scopeless:
             raise NotSignedIn("this token is not valid here, or has expired", next="sign in again")
@@ -74,6 +77,10 @@ class FakeHub:
     async def is_ready(self, name: str, server: str) -> bool:
         self._answer()
         return (name, server) in self.ready
+
+    async def knows(self, name: str, server: str) -> bool:
+        self._answer()
+        return (name, server) in self.ready or (name, server) in self._pending
 
     async def ready_servers(self) -> set[str]:
         self._answer()

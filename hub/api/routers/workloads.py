@@ -1,27 +1,23 @@
 """Workloads: launch, look, stop, extend, accept, relaunch, follow."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import StreamingResponse
-from sqlmodel import col, select
 
 from catalog.errors import BadValue
 from hub import launching, workloads
-from hub.api import schema
+from hub.api import schema, streams
 from hub.api.access import ActorArg, ControlArg, does
 from hub.api.views import WorkloadViews
 from hub.control_context import Control
-from hub.lifecycle import Status
 from hub.policy import ANYBODY, Action, Actor, require
 from hub.store.ids import new_id
-from hub.store.tables import EventRow, WorkloadRow
+from hub.store.tables import WorkloadRow
 
 router = APIRouter()
 
-_HEARTBEAT_S = 15.0
 _MAX_LOG_LINES = 5000
 Key = Annotated[str, Header(alias="Idempotency-Key", max_length=200)]
 
@@ -33,7 +29,7 @@ def launch(
     """Put a wish in the queue. The same `Idempotency-Key` gives the same workload."""
     require(actor, Action.LAUNCH, ANYBODY)
     wish = launching.Wish(body.offer, body.set, body.name, body.notify, idempotency_key)
-    return _show(control, actor, launching.launch(control, actor, wish))
+    return show_one(control, actor, launching.launch(control, actor, wish))
 
 
 @router.get("/workloads", **does(Action.READ_WORKLOAD))
@@ -52,13 +48,13 @@ def listing(
 @router.get("/workloads/{workload_id}", **does(Action.READ_WORKLOAD))
 def one(workload_id: str, control: ControlArg, actor: ActorArg) -> schema.WorkloadView:
     """One workload."""
-    return _show(control, actor, workloads.find(control, actor, workload_id, Action.READ_WORKLOAD))
+    return show_one(control, actor, workloads.find(control, actor, workload_id, Action.READ_WORKLOAD))
 
 
 @router.post("/workloads/{workload_id}/stop", **does(Action.STOP))
 def stop(workload_id: str, control: ControlArg, actor: ActorArg) -> schema.WorkloadView:
     """Ask for its end; repeat as you like."""
-    return _show(control, actor, workloads.stop(control, actor, workload_id))
+    return show_one(control, actor, workloads.stop(control, actor, workload_id))
 
 
 @router.post("/workloads/{workload_id}/extend", **does(Action.EXTEND))
@@ -68,7 +64,7 @@ def extend(
 ) -> schema.WorkloadView:  # fmt: skip
     """A longer lease, where that delays nobody in the queue."""
     key = idempotency_key or new_id("x")
-    return _show(control, actor, workloads.extend(control, actor, workload_id, body.by, key))
+    return show_one(control, actor, workloads.extend(control, actor, workload_id, body.by, key))
 
 
 @router.post("/workloads/{workload_id}/relaunch", status_code=201, **does(Action.LAUNCH))
@@ -78,13 +74,13 @@ def relaunch(
 ) -> schema.WorkloadView:  # fmt: skip
     """The same again, with changed answers."""
     row = workloads.relaunch(control, actor, workload_id, body.set, idempotency_key)
-    return _show(control, actor, row)
+    return show_one(control, actor, row)
 
 
 @router.post("/workloads/{workload_id}/accept", **does(Action.LAUNCH))
 def accept(workload_id: str, control: ControlArg, actor: ActorArg) -> schema.WorkloadView:
     """Take the turn that is held for you."""
-    return _show(control, actor, workloads.accept(control, actor, workload_id))
+    return show_one(control, actor, workloads.accept(control, actor, workload_id))
 
 
 @router.post("/workloads/{workload_id}/notify", **does(Action.LAUNCH))
@@ -92,7 +88,7 @@ def notify(
     workload_id: str, body: schema.NotifyBody, control: ControlArg, actor: ActorArg
 ) -> schema.WorkloadView:
     """Tell me when it is my turn and hold it for ten minutes, rather than start at once."""
-    return _show(control, actor, workloads.set_notify(control, actor, workload_id, on=body.on))
+    return show_one(control, actor, workloads.set_notify(control, actor, workload_id, on=body.on))
 
 
 @router.get("/workloads/{workload_id}/logs", **does(Action.READ_LOGS))
@@ -119,68 +115,26 @@ async def events(
     await asyncio.to_thread(workloads.find, control, actor, workload_id, Action.READ_WORKLOAD)
     if not last_event_id.isascii() or not last_event_id.isdigit():
         raise BadValue("Last-Event-ID: must be a number", next="leave it out to start at the first")
-    lines = _history(request, control, workload_id, int(last_event_id))
+    lines = streams.history(
+        request, workload_id, int(last_event_id),
+        lambda now: workloads.find(control, now, workload_id, Action.READ_WORKLOAD),
+    )  # fmt: skip
     return StreamingResponse(lines, media_type="text/event-stream", headers=_NO_CACHE)
 
 
 @router.get("/stream", response_class=StreamingResponse, **does(Action.READ_SELF))
-async def stream(request: Request, control: ControlArg, actor: ActorArg) -> StreamingResponse:
+async def stream(request: Request, actor: ActorArg) -> StreamingResponse:
     """Hints that something of yours changed, as server-sent events: read it again then."""
     require(actor, Action.READ_SELF, ANYBODY)
-    lines = _hints(request, control, actor)
+    lines = streams.hints(request, actor, lambda now: require(now, Action.READ_SELF, ANYBODY))
     return StreamingResponse(lines, media_type="text/event-stream", headers=_NO_CACHE)
 
 
 _NO_CACHE = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
-async def _history(
-    request: Request, control: Control, workload_id: str, last: int
-) -> AsyncIterator[str]:
-    with control.bus.listen() as hints:
-        while not await request.is_disconnected():
-            found, live = await asyncio.to_thread(_events_after, control, workload_id, last)
-            for event in found:
-                last = event.id
-                yield f"id: {event.id}\ndata: {event.model_dump_json()}\n\n"
-            if not live:
-                yield "event: end\ndata: {}\n\n"
-                return
-            try:
-                async with asyncio.timeout(_HEARTBEAT_S):
-                    while (await hints.get()).workload_id != workload_id:
-                        pass
-            except TimeoutError:
-                yield ": still here\n\n"
-
-
-async def _hints(request: Request, control: Control, actor: Actor) -> AsyncIterator[str]:
-    with control.bus.listen() as hints:
-        yield ": hello\n\n"
-        while not await request.is_disconnected():
-            try:
-                async with asyncio.timeout(_HEARTBEAT_S):
-                    hint = await hints.get()
-            except TimeoutError:
-                yield ": still here\n\n"
-                continue
-            if hint.person_id in {None, actor.person_id}:
-                yield f'data: {{"kind": "{hint.kind}"}}\n\n'
-
-
-def _events_after(control: Control, workload_id: str, last: int) -> tuple[list[schema.Event], bool]:
-    with control.store.read() as session:
-        rows = session.exec(
-            select(EventRow)
-            .where(EventRow.workload_id == workload_id, col(EventRow.id) > last)
-            .order_by(col(EventRow.id))
-        ).all()
-        row = session.get_one(WorkloadRow, workload_id)
-    found = [schema.Event(id=e.id or 0, at=e.at, status=e.status, text=e.text) for e in rows]
-    return found, Status(row.status).live
-
-
-def _show(control: Control, actor: Actor, row: WorkloadRow) -> schema.WorkloadView:
+def show_one(control: Control, actor: Actor, row: WorkloadRow) -> schema.WorkloadView:
+    """A workload as this actor sees it now."""
     return _show_all(control, actor, [row])[0]
 
 
