@@ -7,7 +7,6 @@ answers into an Ask and a price; everything downstream works on those two.
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar, cast
 
@@ -15,186 +14,26 @@ import yaml
 from pydantic import (
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     ValidationError,
     field_validator,
     model_validator,
 )
 
-from catalog.asks import Ask, Priority
+from catalog.asks import Ask, Priority, demand_possible
 from catalog.errors import BadSetup, BadValue, NotFound, PerijoveError
+from catalog.fields import STRICT, FieldSpec, OfferField, Quantity
+from catalog.inventory import Vendor
 from catalog.units import (
     GIB,
-    TIB,
     WHOLE,
     format_credits,
-    parse_bytes,
     parse_credits,
-    parse_duration,
-    parse_milli,
 )
 
 T = TypeVar("T")
 MAX_FILE_BYTES = 2**20
-MAX_CPU_MILLI = 1_000_000
-MAX_MEMORY = 64 * TIB
-MAX_GPU_MILLI = 1024 * WHOLE
-MAX_DURATION = timedelta(days=90)
 MAX_PRICE = parse_credits("1000000")
-
-
-class Quantity(StrEnum):
-    """The fields an offer has."""
-
-    CPU = "cpu"
-    MEMORY = "memory"
-    GPU = "gpu"
-    DURATION = "duration"
-
-    def parse(self, value: Any) -> int:
-        """As written by people → base units (milli, bytes, milli, seconds). Raises BadValue."""
-        match self:
-            case Quantity.MEMORY:
-                return parse_bytes(value)
-            case Quantity.DURATION:
-                return int(parse_duration(str(value)).total_seconds())
-            case _:
-                return parse_milli(value)
-
-    def show(self, base: int) -> str:
-        """Base units → as written by people; `parse` of it gives the same again."""
-        match self:
-            case Quantity.MEMORY:
-                return next(
-                    (f"{base // size}{unit}" for size, unit in _SIZES if base % size == 0),
-                    f"{base}",
-                )
-            case Quantity.DURATION:
-                days, rest = divmod(base, 86400)
-                parts = [(days, "d"), (rest // 3600, "h"), (rest // 60 % 60, "m"), (rest % 60, "s")]
-                return "".join(f"{count}{unit}" for count, unit in parts if count) or "0s"
-            case _:
-                return f"{base // WHOLE}.{base % WHOLE:03}".rstrip("0").rstrip(".")
-
-    @property
-    def bounds(self) -> tuple[int, int]:
-        """The least and the most that is not absurd, in base units."""
-        match self:
-            case Quantity.CPU:
-                return 10, MAX_CPU_MILLI
-            case Quantity.MEMORY:
-                return 64 * 2**20, MAX_MEMORY
-            case Quantity.GPU:
-                return 0, MAX_GPU_MILLI
-            case Quantity.DURATION:
-                return 60, int(MAX_DURATION.total_seconds())
-
-
-_SIZES = ((TIB, "Ti"), (GIB, "Gi"), (2**20, "Mi"), (2**10, "Ki"))
-_STRICT = ConfigDict(extra="forbid", frozen=True)
-
-
-class FieldSpec(BaseModel):
-    """One field of an offer, as the file has it: ``{fixed: 2}``, ``{hidden: 2}`` or
-    ``{default: 2, min: 1, max: 8, step: 1}`` or ``{default: 2, choices: [1, 2, 4]}``."""
-
-    model_config = _STRICT
-
-    fixed: Any = None
-    hidden: Any = None
-    default: Any = None
-    min: Any = None
-    max: Any = None
-    step: Any = None
-    choices: list[Any] | None = Field(default=None, min_length=1, max_length=50)
-    label: str = Field(default="", max_length=60)
-    help: str = Field(default="", max_length=300)
-
-    @model_validator(mode="after")
-    def _one_mode(self) -> Self:
-        given = [n for n in ("fixed", "hidden", "default") if getattr(self, n) is not None]
-        if len(given) != 1:
-            raise ValueError("needs exactly one of fixed, hidden or default")
-        bounded = self.min is not None or self.max is not None or self.choices is not None
-        if given == ["default"]:
-            if self.choices is None and (self.min is None or self.max is None):
-                raise ValueError("an adjustable field needs min and max, or choices")
-        elif bounded or self.step is not None:
-            raise ValueError(f"a {given[0]} field has no min, max, step or choices")
-        return self
-
-    @property
-    def mode(self) -> Literal["fixed", "adjustable", "hidden"]:
-        if self.default is not None:
-            return "adjustable"
-        return "fixed" if self.fixed is not None else "hidden"
-
-
-@dataclass(frozen=True, slots=True)
-class OfferField:
-    """A field in base units. For fixed and hidden fields `least` = `most` = `default`."""
-
-    quantity: Quantity
-    mode: Literal["fixed", "adjustable", "hidden"]
-    default: int
-    least: int
-    most: int
-    step: int | None = None
-    choices: tuple[int, ...] = ()
-    label: str = ""
-    help: str = ""
-
-    @classmethod
-    def build(cls, quantity: Quantity, spec: FieldSpec) -> "OfferField":
-        """Parse and check one field. Raises BadValue without the place, which the caller adds."""
-        given = next(v for v in (spec.fixed, spec.hidden, spec.default) if v is not None)
-        default = quantity.parse(given)
-        choices = tuple(quantity.parse(choice) for choice in spec.choices or ())
-        low = min(choices) if choices else quantity.parse(_or(spec.min, given))
-        high = max(choices) if choices else quantity.parse(_or(spec.max, given))
-        step = None if spec.step is None else quantity.parse(spec.step)
-        least, most = quantity.bounds
-        for name, value in (("smallest", low), ("largest", high), ("default", default)):
-            if not least <= value <= most:
-                raise BadValue(
-                    f"the {name} value {quantity.show(value)} is absurd",
-                    next=f"use {quantity.show(least)} to {quantity.show(most)}",
-                )
-        if not low <= default <= high or (choices and default not in choices):
-            raise BadValue(
-                f"the default {quantity.show(default)} lies outside of what may be chosen",
-                next=f"use {quantity.show(low)} to {quantity.show(high)}",
-            )
-        if step is not None and step <= 0:
-            raise BadValue("a step must be more than zero", next="leave it out or make it positive")
-        label = spec.label or {"gpu": "GPU", "cpu": "CPU"}.get(quantity, quantity.capitalize())
-        return cls(quantity, spec.mode, default, low, high, step, choices, label, spec.help)
-
-    def accept(self, value: Any) -> int:
-        """An answer → base units. Raises BadValue naming the field and its bounds."""
-        try:
-            base = self.quantity.parse(value)
-        except BadValue as error:
-            raise BadValue(f"{self.quantity}: {error.message}", next=error.next) from error
-        shown = self.quantity.show
-        if self.mode != "adjustable":
-            if base != self.default:
-                raise BadValue(
-                    f"{self.quantity} is fixed in this offer",
-                    next="leave it out, or choose another offer",
-                )
-        elif self.choices and base not in self.choices:
-            raise BadValue(
-                f"{self.quantity}: {shown(base)} is not one of the choices",
-                next="choose " + ", ".join(shown(choice) for choice in self.choices),
-            )
-        elif not self.least <= base <= self.most:
-            raise BadValue(
-                f"{self.quantity}: {shown(base)} is outside of this offer's bounds",
-                next=f"choose {shown(self.least)} to {shown(self.most)}",
-            )
-        return base
 
 
 def _text_of_number(value: Any) -> Any:
@@ -207,16 +46,19 @@ Amount = Annotated[str, BeforeValidator(_text_of_number)]
 class ExtraPrice(BaseModel):
     """Price per hour of what is chosen above an offer's defaults (below them: credited back)."""
 
-    model_config = _STRICT
+    model_config = STRICT
 
     cpu: Amount = "0"
     memory_gib: Amount = "0"
 
 
+_OF_GPU = frozenset({Quantity.GPU, Quantity.GPU_MEMORY, Quantity.GPU_COUNT})
+
+
 class OfferSpec(BaseModel):
     """An offer as the file has it."""
 
-    model_config = _STRICT
+    model_config = STRICT
 
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")
     kind: Literal["notebook"]
@@ -227,6 +69,10 @@ class OfferSpec(BaseModel):
     price_of_extra: ExtraPrice = ExtraPrice()
     visible_to: Literal["everyone"] | list[str] = "everyone"
     priority: Priority = Priority.STANDARD
+    preemptible: bool = False
+    vendors: list[Vendor] = Field(default_factory=list[Vendor], max_length=10)
+    whole_node: bool = False
+    split: bool = False
     models: list[str] = Field(default_factory=list, max_length=50)
     environment: str = Field(default="standard", max_length=60)
     fields: dict[Quantity, FieldSpec]
@@ -234,10 +80,20 @@ class OfferSpec(BaseModel):
     @field_validator("fields")
     @classmethod
     def _all_fields(cls, value: dict[Quantity, FieldSpec]) -> dict[Quantity, FieldSpec]:
-        missing = [str(q) for q in Quantity if q not in value and q is not Quantity.GPU]
+        missing = [str(q) for q in Quantity if q not in value and q not in _OF_GPU]
         if missing:
             raise ValueError(f"needs the fields {', '.join(missing)}")
+        if Quantity.GPU in value and Quantity.GPU_MEMORY in value:
+            raise ValueError("gpu and gpu_memory are two ways to say the same: leave one out")
+        if Quantity.GPU_COUNT in value and not {Quantity.GPU, Quantity.GPU_MEMORY} & set(value):
+            raise ValueError("gpu_count needs gpu or gpu_memory: what to take of each device")
         return value
+
+    @model_validator(mode="after")
+    def _whole_node_has_a_size(self) -> Self:
+        if self.whole_node and Quantity.GPU not in self.fields:
+            raise ValueError("whole_node needs the field gpu: how many devices the node has")
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,20 +144,7 @@ class Offer:
             quantity: field.accept(given[quantity]) if quantity in given else field.default
             for quantity, field in self.fields.items()
         }
-        gpu = values.get(Quantity.GPU, 0)
-        if gpu > WHOLE and gpu % WHOLE:
-            raise BadValue(
-                f"gpu: {gpu / WHOLE:g} is more than one device and not whole",
-                next="ask for a part of one device, or for whole ones",
-            )
-        ask = Ask(
-            cpu_milli=values[Quantity.CPU],
-            memory_bytes=values[Quantity.MEMORY],
-            gpu_milli=gpu,
-            duration=timedelta(seconds=values[Quantity.DURATION]),
-            models=tuple(self.spec.models),
-            priority=self.spec.priority,
-        )
+        ask = self._ask(values)
         changed = {
             quantity.value: quantity.show(value)
             for quantity, value in values.items()
@@ -309,15 +152,41 @@ class Offer:
         }
         return Answer(self, ask, self._price(ask), changed)
 
+    def _ask(self, values: Mapping[Quantity, int]) -> Ask:
+        """Raises BadValue for values that are each inside of the bounds and make no sense together."""
+        count, spec = values.get(Quantity.GPU_COUNT, 1), self.spec
+        return demand_possible(
+            Ask(
+                cpu_milli=values[Quantity.CPU],
+                memory_bytes=values[Quantity.MEMORY],
+                gpu_milli=values.get(Quantity.GPU, 0) * count,
+                duration=timedelta(seconds=values[Quantity.DURATION]),
+                models=tuple(spec.models),
+                priority=spec.priority,
+                preemptible=spec.preemptible,
+                gpu_count=count if values.get(Quantity.GPU) or Quantity.GPU_MEMORY in values else 1,
+                gpu_memory_mib=-(-values.get(Quantity.GPU_MEMORY, 0) // 2**20),
+                vendors=tuple(vendor.value for vendor in spec.vendors),
+                whole_node=spec.whole_node,
+                split=spec.split,
+            )
+        )
+
     def _price(self, ask: Ask) -> int:
         more_cpu = ask.cpu_milli - self.fields[Quantity.CPU].default
         more_memory = ask.memory_bytes - self.fields[Quantity.MEMORY].default
         price = self.price_per_hour + (self.extra_cpu * more_cpu) // WHOLE
         price += (self.extra_gib * more_memory) // GIB
-        gpu = self.fields.get(Quantity.GPU)
-        if gpu is not None and gpu.default and ask.gpu_milli != gpu.default:
-            price += self.price_per_hour * (ask.gpu_milli - gpu.default) // gpu.default
+        defaults = self._ask({quantity: field.default for quantity, field in self.fields.items()})
+        usual, chosen = _gpu_of(defaults), _gpu_of(ask)
+        if usual and chosen != usual:
+            price += self.price_per_hour * (chosen - usual) // usual
         return max(0, price)
+
+
+def _gpu_of(ask: Ask) -> int:
+    """What the price of GPU is in proportion to: milli-GPU, or MiB of all shares."""
+    return ask.gpu_milli or ask.gpu_memory_mib * ask.gpu_count
 
 
 @dataclass(frozen=True, slots=True)
@@ -410,13 +279,15 @@ def _build(row: object, place: str) -> Offer:
             f"{place}, fields.{quantity}", lambda q=quantity, f=field: OfferField.build(q, f)
         )
     extra = spec.price_of_extra
-    return Offer(
+    offer = Offer(
         spec,
         fields,
         _price(f"{place}, price_per_hour", spec.price_per_hour),
         _price(f"{place}, price_of_extra.cpu", extra.cpu),
         _price(f"{place}, price_of_extra.memory_gib", extra.memory_gib),
     )
+    _placed(f"{place}, fields", lambda: offer.answer({}))
+    return offer
 
 
 def _price(place: str, text: str) -> int:
@@ -439,7 +310,3 @@ def cost_of(price_per_hour: int, span: timedelta) -> int:
     """Micro-credits for `span`, in whole seconds, rounded up; never negative."""
     seconds = max(0, -(-span // timedelta(seconds=1)))
     return -(-price_per_hour * seconds // 3600)
-
-
-def _or(value: Any, other: Any) -> Any:
-    return other if value is None else value

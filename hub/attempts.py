@@ -13,16 +13,27 @@ from sqlmodel import Session, col, select, update
 from catalog.errors import Conflict, Refused
 from catalog.inventory import Placement
 from catalog.offers import cost_of
-from catalog.units import WHOLE, format_bytes, format_credits
-from hub import history
+from catalog.units import WHOLE, format_credits, format_duration
+from hub import budgets, faults, history, leaving, quarantine
 from hub.control_context import Control
+from hub.endings import (
+    FAULTS,
+    Again,
+    Away,
+    Ended,
+    ending_of,
+    paid_until,
+    starts_anew,
+    time_left,
+    used_until,
+)
 from hub.lifecycle import EndReason, Status, Target, require_move
 from hub.store import money
 from hub.store.ids import new_id
 from hub.store.tables import AttemptRow, DeviceRow, ShareRow, WorkloadRow
 from hub.world import ACCEPT_WITHIN, Limits, read_world
 from quotas import ledger
-from quotas.admission import plan
+from quotas.admission import Planner
 from quotas.ledger import Posting
 from spawners.engine import EndCause, Exit
 
@@ -42,42 +53,48 @@ class Step:
 
 def grant_what_fits(control: Control) -> list[WorkloadRow]:
     """Give their place to all whose turn is now: shares, lease and hold in one transaction."""
-    now, granted = control.clock.now(), []
+    granted: list[WorkloadRow] = []
     if control.draining:
         return []
     with control.store.write() as session:
+        now = control.clock.now()  # as the writer: after every release that it is about to see
         limits = Limits(session)
         world = read_world(control, session, limits)
-        if not world.queue:
+        if not world.queue and not world.holds:
             return []
-        slots = control.promised = plan(world, control.placer, now)
+        planner = Planner(world, control.placer, now, words=False)
+        slots = control.promised = planner.slots
+        told = leaving.tell_victims(session, slots, now)
+        told += leaving.tell_recalled(session, planner.recalls.values(), now)
         for workload_id, slot in slots.items():
             if slot.at == now and slot.placement is not None:
                 row = session.get_one(WorkloadRow, workload_id)
-                if _grant(control, session, row, slot.placement, now):
+                if _grant(control, session, row, slot.placement, now, slot.reservation):
+                    leaving.tell_lent(session, row, slot, now)
                     granted.append(row)
-    for row in granted:
+    for row in [*granted, *told]:
         history.hint(control.bus, row)
     return granted
 
 
 def _grant(
-    control: Control, session: Session, row: WorkloadRow, placement: Placement, now: datetime
-) -> bool:
+    control: Control, session: Session, row: WorkloadRow, placement: Placement, now: datetime,
+    reservation: str,
+) -> bool:  # fmt: skip
     number = len(session.exec(select(AttemptRow.id).where(AttemptRow.workload_id == row.id)).all())
     span = timedelta(seconds=row.duration_s)
     attempt = AttemptRow(
         id=new_id("a"), workload_id=row.id, tenant_id=row.tenant_id, person_id=row.person_id,
         number=number + 1, node=placement.node, cpu_milli=row.cpu_milli,
-        memory_bytes=row.memory_bytes, gpu_milli=row.gpu_milli,
+        memory_bytes=row.memory_bytes, gpu_milli=placement.gpu_milli,
         price_per_hour=row.price_per_hour, held=cost_of(row.price_per_hour, span),
-        created_at=now, lease_ends_at=now + span,
+        created_at=now, lease_ends_at=now + span, reservation=reservation,
     )  # fmt: skip
     try:
         with session.begin_nested():
             session.add(attempt)
             session.flush()
-            _demand_budget(session, row, attempt.held)
+            budgets.demand_grant(control, session, row, attempt)
             _post(session, row, attempt, ledger.hold(attempt.held), "hold", now, "set aside")
             hold_shares(session, attempt, placement, control)
     except Refused as error:
@@ -86,6 +103,7 @@ def _grant(
         history.tell_notice(session, row, now, "ended", f"{row.name}: {error.message}", mail=True)
         return True
     row.attempt_id = attempt.id
+    row.again, row.reason_code, row.reason = False, "", ""
     if row.notify:
         move(row, Status.OFFERED)
         row.offered_until = now + ACCEPT_WITHIN
@@ -100,14 +118,6 @@ def _grant(
     session.add(row)
     session.flush()
     return True
-
-
-def _demand_budget(session: Session, row: WorkloadRow, cost: int) -> None:
-    """Raise Refused when the tenant's people would hold and have spent more than it may."""
-    if over := Limits(session).over_credits(row.tenant_id, cost):
-        raise Refused(
-            over.text, next="ask an administrator for a larger budget of the tenant", code="credits"
-        )
 
 
 def hold_shares(
@@ -132,7 +142,7 @@ def hold_shares(
             ShareRow(
                 attempt_id=attempt.id, device_id=share.device_id, milli=share.milli,
                 memory_mib=share.memory_mib, mode=share.mode, emulated=share.emulated,
-                model=device.model,
+                model=device.model, profile=share.profile, start=share.start,
             )
         )  # fmt: skip
     session.flush()
@@ -182,6 +192,7 @@ def mark_ready(control: Control, attempt_id: str, notes: Sequence[str] = ()) -> 
         attempt.notes = list(dict.fromkeys([*attempt.notes, *notes]))
         move(row, Status.RUNNING)
         row.started_at = now
+        quarantine.start_came_up(session, attempt)
         history.tell_event(
             session, row, now, "the rescue page is open" if attempt.rescue else "running"
         )
@@ -213,9 +224,37 @@ def begin_stopping(
         release(session, row, attempt, now, used=0)
         end(session, row, Status.STOPPED, reason, text, now)
     else:
-        move(row, Status.STOPPING)
+        if row.status != Status.STOPPING:
+            move(row, Status.STOPPING)
         history.tell_event(session, row, now, text)
     session.add(row)
+
+
+def send_away(control: Control, attempt_id: str, fault: Away | None = None) -> None:
+    """Its time to go has come, or now because of `fault`: it is stopped, and waits again as soon as
+    its engine has seen it gone."""
+    now = control.clock.now()
+    with control.store.write() as session:
+        attempt = session.get_one(AttemptRow, attempt_id)
+        row = session.get_one(WorkloadRow, attempt.workload_id)
+        if leaving.leaves(row, attempt):
+            return
+        if fault is not None:
+            attempt.go_at, attempt.go_reason, attempt.go_text = fault.at, fault.reason, fault.text
+        elif attempt.go_at is None or attempt.go_at > now:
+            return  # it may stay since it was looked at
+        again = Again(EndReason(attempt.go_reason), attempt.go_text)
+        if row.status == Status.OFFERED:
+            left = timedelta(seconds=row.duration_s)
+            release(session, row, attempt, now, used=0)
+            _put_back(session, row, again, left, now)
+        else:
+            move(row, Status.STOPPING)
+            row.reason_code, row.reason = again.reason, again.text
+            history.tell_event(session, row, now, again.text)
+        session.add_all([row, attempt])
+    history.hint(control.bus, row)
+    control.wake()
 
 
 def turn_to_rescue(control: Control, attempt_id: str, note: str) -> None:
@@ -250,79 +289,67 @@ def finish(
         if unless_launching and attempt.workload_id in control.launching:
             return
         row = session.get_one(WorkloadRow, attempt.workload_id)
-        exit_ = _as_seen(attempt, exit_)
-        attempt.end_cause, attempt.exit_code = exit_.cause, exit_.exit_code
-        used = used_cost(attempt, exit_.ended_at)
-        row.memory_peak = max(row.memory_peak, exit_.memory_peak_bytes)
-        release(session, row, attempt, control.clock.now(), used=used, ended_at=exit_.ended_at)
-        _explain_end(control, session, row, attempt, exit_)
-        session.add_all([row, attempt])
+        exit_ = faults.as_seen_below(control, session, attempt, _as_seen(attempt, exit_))
+        _close(session, row, attempt, exit_, control.clock.now())
     history.hint(control.bus, row)
     control.bus.tell(history.Hint("me", row.person_id))
     control.wake()
 
 
-def _explain_end(
-    control: Control, session: Session, row: WorkloadRow, attempt: AttemptRow, exit_: Exit
+def _close(
+    session: Session, row: WorkloadRow, attempt: AttemptRow, exit_: Exit, now: datetime
 ) -> None:
-    now = control.clock.now()
-    status, reason, text, nxt = _end_of(row, attempt, exit_)
-    end(session, row, status, reason, text, exit_.ended_at, next=nxt)
-    unwatched = reason not in {EndReason.ASKED, EndReason.CANCELLED}
-    if unwatched:
+    attempt.end_cause, attempt.exit_code = exit_.cause, exit_.exit_code
+    row.memory_peak = max(row.memory_peak, exit_.memory_peak_bytes)
+    ending = ending_of(row, attempt, exit_, faults.before(session, attempt))
+    if ending.reason in FAULTS and exit_.cause is not EndCause.LOST:
+        attempt.go_reason = ending.reason
+    used = used_cost(attempt, used_until(attempt, exit_))
+    lost = used - used_cost(attempt, paid_until(row, attempt, exit_))
+    left = time_left(row, attempt, exit_)
+    release(session, row, attempt, now, used=used, ended_at=exit_.ended_at)
+    if lost > 0:
+        cause = money.Cause(
+            _posting_key(attempt, "lost"), "system", now, "lost by a fault, not by you", row.id,
+            attempt.id,
+        )  # fmt: skip
+        money.refund_lost(session, attempt, lost, cause)
+    match ending:
+        case Again():
+            _put_back(session, row, ending, left, now)
+        case Ended():
+            if ending.reason is EndReason.START_FAILED and attempt.launched_at is not None:
+                quarantine.start_failed(session, attempt, now)
+            _tell_end(session, row, ending, exit_.ended_at, now)
+    session.add_all([row, attempt])
+
+
+def _tell_end(
+    session: Session, row: WorkloadRow, ended: Ended, at: datetime, now: datetime
+) -> None:
+    end(session, row, ended.status, ended.reason, ended.text, at, next=ended.next)
+    if ended.reason not in {EndReason.ASKED, EndReason.CANCELLED}:
         paid = f" It cost {format_credits(row.cost)} credits." if row.cost else ""
-        history.tell_notice(
-            session, row, now, "ended", f"{row.name}: {text}.{paid}", mail=status == Status.FAILED
-        )
+        text = f"{row.name}: {ended.text}.{paid}"
+        history.tell_notice(session, row, now, "ended", text, mail=ended.status == Status.FAILED)
 
 
-def _end_of(  # noqa: PLR0911 (one return for each cause)
-    row: WorkloadRow, attempt: AttemptRow, exit_: Exit
-) -> tuple[Status, EndReason, str, str]:
-    """Status, reason, words and next step for an end."""
-    match exit_.cause:
-        case EndCause.OUT_OF_MEMORY:
-            used = format_bytes(exit_.memory_peak_bytes or attempt.memory_bytes)
-            return (
-                Status.FAILED,
-                EndReason.OUT_OF_MEMORY,
-                f"it ran out of memory: it used {used} of {format_bytes(attempt.memory_bytes)}",
-                "relaunch it with more memory",
-            )
-        case EndCause.DEADLINE:
-            return (Status.STOPPED, EndReason.LEASE_ENDED, "its time was up", "relaunch it")
-        case _ if row.reason_code == EndReason.START_FAILED:
-            return _start_failed(row.reason)
-        case _ if row.target == Target.STOPPED:
-            return (Status.STOPPED, EndReason(row.reason_code), row.reason, "")
-        case EndCause.STOPPED:
-            return (Status.STOPPED, EndReason.ASKED, "it was stopped", "")
-        case _ if attempt.ready_at is None:
-            return _start_failed(
-                exit_.message or f"it ended with code {exit_.exit_code} while starting"
-            )
-        case EndCause.LOST:
-            said = exit_.message or "it disappeared; the machine may have restarted"
-            return (Status.FAILED, EndReason.LOST, said, "relaunch it; files in your home are safe")
-        case _:
-            code = exit_.exit_code
-            if not code:
-                return (Status.STOPPED, EndReason.EXITED, "it was shut down from inside", "")
-            return (
-                Status.FAILED,
-                EndReason.EXITED,
-                f"it ended by itself with code {code}",
-                "look at its log, then relaunch it",
-            )
-
-
-def _start_failed(said: str) -> tuple[Status, EndReason, str, str]:
-    return (
-        Status.FAILED,
-        EndReason.START_FAILED,
-        f"it did not start: {said}; nothing was charged",
-        "look at its log, then relaunch it",
-    )
+def _put_back(
+    session: Session, row: WorkloadRow, again: Again, left: timedelta, now: datetime
+) -> None:
+    """It lost its place through no fault of its own: it waits again, before all of its class."""
+    move(row, Status.QUEUED)
+    row.again, row.duration_s = True, int(left.total_seconds())
+    row.reason_code, row.reason, row.next = again.reason, again.text, ""
+    row.started_at, row.offered_until = None, None
+    history.tell_event(session, row, now, f"waits again: {again.text}")
+    history.tell_notice(
+        session, row, now, "again",
+        f"{row.name} waits again: {again.text}. It comes before all others of its class, for"
+        f" {format_duration(left)}; {starts_anew(row.kind)}.", mail=True,
+    )  # fmt: skip
+    session.add(row)
+    session.flush()
 
 
 def release(
@@ -378,7 +405,7 @@ def extend_lease(
     attempt = session.get_one(AttemptRow, row.attempt_id)
     more = cost_of(attempt.price_per_hour, by)
     posting = ledger.hold(more)
-    _demand_budget(session, row, more)
+    budgets.demand_extension(control, session, row, attempt, by)
     if not _post(session, row, attempt, posting, _extend_key(key), now, "set aside", actor):
         return
     attempt.held += more

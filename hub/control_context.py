@@ -4,19 +4,26 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from catalog.clock import Clock
-from catalog.inventory import Capacity, Node
+from catalog.inventory import Capacity, Node, Placement
+from catalog.mix import Mix
 from catalog.placement import Placer
 from hub.bus import Bus
 from hub.menu import MenuSource
 from hub.settings import Settings
+from hub.sight import Sight
 from hub.store.store import Store
 from quotas.admission import Slot
+from quotas.reservations import Places
 from spawners.engine import Engine, Limits
 
 
 @dataclass(slots=True)
 class Control:
-    """Built once by the wiring; `nodes` is refreshed by the reconciler."""
+    """Built once by the wiring; `sight` and `nodes` are refreshed by the reconciler.
+
+    `sight` is what the engine's inventory says; `nodes` are the same as placement should see them,
+    with drains, silence and quarantine.
+    """
 
     settings: Settings
     store: Store
@@ -28,6 +35,7 @@ class Control:
     pepper: str
     limits: Limits
     nodes: list[Node] = field(default_factory=list[Node])
+    sight: Sight = field(default_factory=Sight)
     inventory_warnings: Callable[[], list[str]] = list
     draining: bool = False
     """The site stops: nothing is granted any more."""
@@ -35,8 +43,16 @@ class Control:
     """Workloads whose launch is under way in this process; see `hub.starting.start`."""
     promised: Mapping[str, Slot] = field(default_factory=dict[str, Slot])
     """The last plan of the queue: the next one keeps what it promised. A restart begins anew."""
+    held: Places = field(default_factory=dict[str, tuple[Placement, ...]])
+    """Where reservations were last seen to find their places: they stay there while they can."""
+    learn: Callable[[Mix], None] = lambda mix: None  # noqa: ARG005 (a placer that learns nothing)
+    """Tells the placer what is usually asked for; set by the wiring."""
     wake: Callable[[], None] = lambda: None
     """Asks the reconciler to look now rather than at its next beat."""
+
+    def __post_init__(self) -> None:
+        if not self.sight.nodes:
+            self.sight = Sight(tuple(self.nodes))
 
     @property
     def capacity(self) -> Capacity:

@@ -2,11 +2,12 @@
 
 from datetime import datetime
 
-from sqlmodel import Session
+from sqlmodel import Session, select
 
 from hub.bus import Bus, Hint
+from hub.policy import PLATFORM_ADMIN_ROLE, ROOT_TENANT
 from hub.store.ids import new_id
-from hub.store.tables import EventRow, NoticeRow, WorkloadRow
+from hub.store.tables import EventRow, MembershipRow, NoticeRow, WorkloadRow
 
 
 def tell_event(session: Session, workload: WorkloadRow, at: datetime, text: str) -> None:
@@ -25,6 +26,22 @@ def tell_notice(
             workload_id=workload.id, text=text, at=at, mail_due=mail,
         )
     )  # fmt: skip
+
+
+def tell_operators(session: Session, at: datetime, kind: str, text: str) -> None:
+    """Something that each platform administrator should know, by e-mail too."""
+    administrators = session.exec(
+        select(MembershipRow.person_id).where(
+            MembershipRow.tenant_id == ROOT_TENANT, MembershipRow.role == PLATFORM_ADMIN_ROLE
+        )
+    )
+    for person_id in administrators:
+        session.add(
+            NoticeRow(
+                id=new_id("n"), person_id=person_id, tenant_id=ROOT_TENANT, kind=kind, text=text,
+                at=at, mail_due=True,
+            )
+        )  # fmt: skip
 
 
 def hint(bus: Bus, workload: WorkloadRow) -> None:

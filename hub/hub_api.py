@@ -101,6 +101,13 @@ class HubApi:
         servers = body.get("servers") or {}
         return status == 200 and bool(servers.get(server, {}).get("ready"))
 
+    async def knows(self, name: str, server: str) -> bool:
+        """Whether the Hub has this server running, or is starting or stopping it."""
+        status, body = await self._call("GET", f"/users/{quote(name)}", None)
+        if status not in {200, 404}:
+            raise Unavailable(f"the Hub does not tell its servers: {_said(status, body)}")
+        return server in (body.get("servers") or {})
+
     async def ready_servers(self) -> set[str]:
         """Names of all servers that the Hub has a route to."""
         status, body = await self._call("GET", "/users?state=ready&limit=10000", None)

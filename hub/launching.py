@@ -8,11 +8,13 @@ from typing import Any
 
 from sqlmodel import Session, select
 
+from catalog.alternatives import nearby
 from catalog.errors import BadValue, Conflict, NotSignedIn, Refused
+from catalog.fitting import milli_of
+from catalog.inventory import Mode
 from catalog.offers import Answer, Offer, Quantity
-from catalog.placement import count_that_fit
-from catalog.units import format_gpu
-from hub import history
+from catalog.placement import NoRoom, Shortage, count_that_fit
+from hub import budgets, history
 from hub.control_context import Control
 from hub.lifecycle import Status, Target
 from hub.policy import Actor
@@ -21,11 +23,12 @@ from hub.store.ids import new_id
 from hub.store.tables import IdempotencyRow, PersonRow, WorkloadRow
 from hub.world import Limits, read_world
 from quotas.admission import Planner, Waiting, World
+from quotas.explain import starting_now
 from quotas.ledger import AccountKind
+from quotas.periods import Use
 from quotas.verdict import Code, Denied, Fits, Verdict
 
 MAX_ALTERNATIVES = 3
-ASK_FOR_BUDGET = "choose a shorter time, or ask an administrator for a larger budget"
 MAX_QUEUED_EACH = 50
 """Of one person, so that nobody fills the queue by accident."""
 
@@ -39,6 +42,7 @@ class Standing:
     world: World
     balance: int
     planner: Planner
+    budgets: tuple[Use, ...] = ()
 
     def without(self, control: Control, workload_id: str) -> "Standing":
         """The same, as if this workload were not in the queue."""
@@ -75,11 +79,14 @@ def standing_of(control: Control, session: Session, actor: Actor) -> Standing:
     world = read_world(control, session, limits)
     balance = money.balance(session, owner, AccountKind.WALLET)
     planner = Planner(world, control.placer, control.clock.now())
-    return Standing(actor, limits, world, balance, planner)
+    uses = budgets.uses_of(control, session, owner)
+    return Standing(actor, limits, world, balance, planner, uses)
 
 
 def judge(control: Control, standing: Standing, answer: Answer) -> Verdict:
     """The Verdict of one decided offer, as if it were asked for now."""
+    if denied := _engine_refuses(control, answer):
+        return denied
     now, ask = control.clock.now(), answer.ask
     waiting = Waiting(
         "~new", ask, standing.limits.scopes(standing.actor.tenant_id, standing.actor.person_id), now
@@ -87,8 +94,7 @@ def judge(control: Control, standing: Standing, answer: Answer) -> Verdict:
     verdict = standing.planner.check(waiting, answer.cost, standing.balance)
     if isinstance(verdict, Denied):
         return verdict
-    over = standing.limits.over_credits(standing.actor.tenant_id, answer.cost)
-    return Denied(Code.CREDITS, over.text, ASK_FOR_BUDGET) if over else verdict
+    return budgets.judge(control, standing.budgets, answer, verdict)
 
 
 def judge_with_alternatives(control: Control, standing: Standing, answer: Answer) -> Judged:
@@ -96,13 +102,45 @@ def judge_with_alternatives(control: Control, standing: Standing, answer: Answer
     verdict = judge(control, standing, answer)
     if isinstance(verdict, Fits):
         return Judged(answer, verdict)
-    found: list[Answer] = []
-    for other in _similar(control, standing.actor, answer):
-        if isinstance(judge(control, standing, other), Fits):
-            found.append(other)
-        if len(found) == MAX_ALTERNATIVES:
-            break
+    others = control.menu.get().seen_by(standing.actor.tenants)
+    near = nearby(answer, others, _short(control, standing, answer))
+    found = starting_now(near, lambda other: judge(control, standing, other), MAX_ALTERNATIVES)
     return Judged(answer, verdict, tuple(found))
+
+
+def _short(control: Control, standing: Standing, answer: Answer) -> tuple[Shortage, ...]:
+    """What there is too little of now for this to start; empty when there is room."""
+    capacity = control.capacity
+    for claim in standing.world.running:
+        capacity = capacity.take(claim.placement)
+    place = control.placer.place(answer.ask, capacity)
+    return place.minimal if isinstance(place, NoRoom) else ()
+
+
+def _engine_refuses(control: Control, answer: Answer) -> Denied | None:
+    """What the engine of this site could not run or keep apart, whatever is free."""
+    ask, limits = answer.ask, control.limits
+    if ask.split and not limits.split:
+        return Denied(
+            Code.ENGINE,
+            "it may lie on several machines, and the engine of this site starts a workload on one",
+            "choose an offer for one machine",
+        )
+    able = [
+        device
+        for node in control.nodes
+        for device in node.devices
+        if milli_of(ask, device) is not None
+    ]
+    if able and all(device.sharing is Mode.MIG and not device.emulated for device in able):
+        if limits.mig:
+            return None
+        return Denied(
+            Code.ENGINE,
+            "only devices cut by MIG could serve it, and the engine of this site makes no instances",
+            "choose another offer, or ask an administrator to share the devices another way",
+        )
+    return None
 
 
 def free_copies(control: Control, standing: Standing, answer: Answer) -> tuple[int, int]:
@@ -124,9 +162,9 @@ def launch(control: Control, actor: Actor, wish: Wish) -> WorkloadRow:
         if earlier := _earlier(session, actor, wish, fingerprint):
             return earlier
         standing = standing_of(control, session, actor)
-        judged = judge_with_alternatives(control, standing, answer)
-        if isinstance(judged.verdict, Denied):
-            raise LaunchRefused(judged, judged.verdict)
+        verdict = judge(control, standing, answer)
+        if isinstance(verdict, Denied):  # else nobody asks for alternatives: others wait to write
+            raise LaunchRefused(judge_with_alternatives(control, standing, answer), verdict)
         mine = sum(f"person:{actor.person_id}" == w.scopes[0].id for w in standing.world.queue)
         if mine >= MAX_QUEUED_EACH:
             raise Conflict(
@@ -165,6 +203,8 @@ def _new_workload(
         offer_id=offer.id, offer_title=offer.spec.title, answers=dict(answer.set),
         cpu_milli=ask.cpu_milli, memory_bytes=ask.memory_bytes, gpu_milli=ask.gpu_milli,
         models=list(ask.models), priority=ask.priority, preemptible=ask.preemptible,
+        gpu_count=ask.gpu_count, gpu_memory_mib=ask.gpu_memory_mib, vendors=list(ask.vendors),
+        whole_node=ask.whole_node, apart=ask.apart,
         duration_s=int(ask.duration.total_seconds()), price_per_hour=answer.price_per_hour,
         status=Status.QUEUED, target=Target.RUNNING, notify=wish.notify, created_at=now,
         queued_at=now,
@@ -196,32 +236,9 @@ def _fingerprint(wish: Wish) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
-def _similar(control: Control, actor: Actor, answer: Answer) -> list[Answer]:
-    """Other asks worth a look, the most alike first: shorter time, then smaller and larger shares."""
-    candidates: list[Answer] = []
-    if shorter := _shorter(answer):
-        candidates.append(shorter)
-    others = [
-        other.answer({})
-        for other in control.menu.get().seen_by(actor.tenants)
-        if other.id != answer.offer.id and other.spec.kind == answer.offer.spec.kind
-    ]
-    wanted = answer.ask.gpu_milli
-    others.sort(key=lambda o: (o.ask.gpu_milli > wanted, abs(o.ask.gpu_milli - wanted)))
-    return [*candidates, *others]
-
-
-def _shorter(answer: Answer) -> Answer | None:
-    """The same for the shortest time that the offer allows."""
-    field = answer.offer.fields[Quantity.DURATION]
-    if field.mode != "adjustable" or field.least >= int(answer.ask.duration.total_seconds()):
-        return None
-    return answer.offer.answer({**answer.set, "duration": field.quantity.show(field.least)})
-
-
 def describe(answer: Answer) -> str:
     """``"1/8 GPU notebook, 2h"``: an alternative in words."""
-    gpu = f" ({format_gpu(answer.ask.gpu_milli)})" if answer.ask.gpu_milli else ""
+    gpu = f" ({answer.ask.gpu_text})" if answer.ask.gpu_text else ""
     changed = ", ".join(f"{name} {value}" for name, value in answer.set.items())
     title = answer.offer.spec.title
     shown = title if "GPU" in title else f"{title}{gpu}"

@@ -1,4 +1,5 @@
-"""Time passing: turns that were missed, leases that end, warnings 15 and 5 minutes before."""
+"""Time passing: turns that were missed, leases that end, warnings 15 and 5 minutes before, and who
+must go."""
 
 from datetime import datetime, timedelta
 
@@ -16,6 +17,13 @@ LATE = timedelta(seconds=5)
 """The shim ends an attempt at its deadline by itself; control asks too when that did not show."""
 
 
+def deadline(attempt: AttemptRow) -> datetime:
+    """When the engine ends it if nobody else does: its lease, or earlier if it was told to go."""
+    if attempt.go_at is None:
+        return attempt.lease_ends_at
+    return min(attempt.lease_ends_at, attempt.go_at)
+
+
 def keep(control: Control) -> None:
     """One look at the clock; safe to repeat at any time."""
     now = control.clock.now()
@@ -26,11 +34,17 @@ def keep(control: Control) -> None:
             )
         ).all()
         ended = session.exec(_leased().where(col(AttemptRow.lease_ends_at) <= now - LATE)).all()
+        going = session.exec(
+            select(AttemptRow.id).where(
+                col(AttemptRow.released_at).is_(None), col(AttemptRow.go_at) <= now - LATE
+            )
+        ).all()
         ending = session.exec(
             _leased().where(
                 col(AttemptRow.lease_ends_at) > now,
                 col(AttemptRow.lease_ends_at) <= now + WARN_BEFORE[0],
                 AttemptRow.warned < len(WARN_BEFORE),
+                col(AttemptRow.go_at).is_(None),  # it was told to go earlier
                 WorkloadRow.status == Status.RUNNING,
             )
         ).all()
@@ -38,6 +52,8 @@ def keep(control: Control) -> None:
         _give_turn_on(control, workload_id, now)
     for attempt, row in ended:
         _end_lease(control, attempt.id, row.id, now)
+    for attempt_id in going:
+        attempts.send_away(control, attempt_id)
     for attempt, row in ending:
         _warn(control, attempt, row, now)
 

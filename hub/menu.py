@@ -1,5 +1,7 @@
 """The menu in use: read again when its file changes, kept when the change is a mistake."""
 
+import contextlib
+from collections.abc import Callable
 from pathlib import Path
 
 from catalog.errors import BadSetup
@@ -14,14 +16,19 @@ class MenuSource:
         self._stamp = self._read_stamp()
         self._menu = load_menu(path)
         self.problem: BadSetup | None = None
+        self.priced: Callable[[Menu], Menu] = lambda menu: menu
+        """Puts the prices in effect on it; set by the wiring."""
 
     def get(self) -> Menu:
         """The menu; a changed file is read first, and a bad one leaves `problem` set."""
         if self._read_stamp() != self._stamp:
-            try:
+            with contextlib.suppress(BadSetup):
                 self.reload()
-            except BadSetup:
-                return self._menu
+        return self.priced(self._menu)
+
+    @property
+    def unpriced(self) -> Menu:
+        """The menu as the file has it."""
         return self._menu
 
     def reload(self) -> Menu:

@@ -417,19 +417,21 @@ def set_active(control: Control, actor: Actor, person: PersonRow, *, active: boo
 
 
 def grant_credits(control: Control, actor: Actor, person: PersonRow, amount: int, key: str) -> None:
-    """More credits for a person. Raises BadValue unless positive."""
+    """More credits for a person, once for each key. Raises BadValue unless positive, Conflict for a
+    key that was used for another amount."""
     if amount <= 0:
         raise BadValue("a grant is more than zero", next="write it like 25 or 0.5")
     now = control.clock.now()
     with control.store.write() as session:
-        money.post(
+        posted = money.post_same(
             session, money.Owner(person.tenant_id, person.id), ledger.grant(amount),
             money.Cause(f"grant:{person.id}:{key}", actor.person_id, now, "granted"),
         )  # fmt: skip
-        audit.record(
-            session, now, actor.person_id, "grant-credits", person.id, person.tenant_id,
-            {"micro": amount},
-        )  # fmt: skip
+        if posted:
+            audit.record(
+                session, now, actor.person_id, "grant-credits", person.id, person.tenant_id,
+                {"micro": amount},
+            )  # fmt: skip
 
 
 def _by_login(session: Session, login: str) -> PersonRow | None:

@@ -22,6 +22,7 @@ class Action(StrEnum):
     READ_WORKLOAD = "read-workload"
     STOP = "stop"
     EXTEND = "extend"
+    REPORT_SAVED = "report-saved"
     READ_LOGS = "read-logs"
     READ_USAGE = "read-usage"
     READ_INVENTORY = "read-inventory"
@@ -31,9 +32,17 @@ class Action(StrEnum):
     READ_QUOTA = "read-quota"
     SET_QUOTA = "set-quota"
     GRANT_CREDITS = "grant-credits"
+    TRANSFER_CREDITS = "transfer-credits"
+    READ_ACCOUNTS = "read-accounts"
+    READ_STATEMENT = "read-statement"
+    SET_PRICE = "set-price"
     READ_TENANTS = "read-tenants"
+    MANAGE_TENANTS = "manage-tenants"
+    READ_RESERVATIONS = "read-reservations"
+    RESERVE = "reserve"
     READ_AUDIT = "read-audit"
     RELOAD_MENU = "reload-menu"
+    MANAGE_NODES = "manage-nodes"
 
 
 class Relation(StrEnum):
@@ -62,6 +71,7 @@ TABLE: Mapping[Action, frozenset[Relation]] = {
     Action.READ_WORKLOAD: _STAFF,
     Action.STOP: _STAFF,
     Action.EXTEND: _STAFF,
+    Action.REPORT_SAVED: _OWN,
     Action.READ_LOGS: frozenset({Relation.SELF, Relation.TENANT_ADMIN}),
     Action.READ_USAGE: _OWN,
     Action.READ_INVENTORY: _OWN,
@@ -71,9 +81,17 @@ TABLE: Mapping[Action, frozenset[Relation]] = {
     Action.READ_QUOTA: _ADMIN,
     Action.SET_QUOTA: _PLATFORM,
     Action.GRANT_CREDITS: _PLATFORM,
+    Action.TRANSFER_CREDITS: _ADMIN,
+    Action.READ_ACCOUNTS: _ADMIN,
+    Action.READ_STATEMENT: frozenset({Relation.SELF, Relation.TENANT_ADMIN}),
+    Action.SET_PRICE: _PLATFORM,
     Action.READ_TENANTS: _ADMIN,
+    Action.MANAGE_TENANTS: _ADMIN,
+    Action.READ_RESERVATIONS: _STAFF,
+    Action.RESERVE: frozenset({Relation.TENANT_STAFF, Relation.TENANT_ADMIN}),
     Action.READ_AUDIT: _PLATFORM,
     Action.RELOAD_MENU: _PLATFORM,
+    Action.MANAGE_NODES: _PLATFORM,
 }
 """Relations that may; a platform administrator may do everything in it."""
 

@@ -16,7 +16,8 @@ from sqlmodel import col, select
 
 from catalog.errors import Unavailable
 from catalog.units import format_duration
-from hub import attempts, leases, starting
+from hub import attempts, drains, fair_share, healing, holds, leases, starting
+from hub.asks_seen import AsksSeen
 from hub.attempts import Step
 from hub.control_context import Control
 from hub.hub_api import HubApi, StartRefused
@@ -47,11 +48,13 @@ class Reconciler:
         self._control = control
         self._hub = hub
         self._leader = Leader(control.store)
+        self._asks_seen = AsksSeen(control)
         self._wake = asyncio.Event()
         self._loop = asyncio.get_running_loop()
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._tasks: dict[tuple[str, str, str], asyncio.Task[None]] = {}
+        """By what is done, to which workload, in which attempt."""
         self._deadlines: dict[str, datetime] = {}
-        self._nodes_at = control.clock.now()
+        self._nodes_at = control.clock.now() - INVENTORY_EVERY
         self._rejoined_at = control.clock.now()
         self._swept_at = control.clock.now()
         self._rejoining: asyncio.Task[None] | None = None
@@ -79,14 +82,19 @@ class Reconciler:
     async def beat(self) -> None:
         """One look at everything, by one control only where several share a database."""
         control = self._control
+        await self._thread(self._look_around)
+        await self._thread(self._asks_seen.keep)
         if not await self._thread(self._leader.leads):
             self.beat_at = control.clock.now()
             return
-        if control.clock.now() - self._nodes_at > INVENTORY_EVERY:
-            await self._thread(self._read_inventory)
         await self._thread(leases.keep, control)
+        await self._thread(holds.keep, control)
+        await self._thread(fair_share.keep, control)
+        await self._thread(drains.keep, control)
+        for ended in await self._thread(self._heal):
+            self._spawn("forget", self._forget_server, *ended)
         for ended in await self._thread(self._watch):
-            self._spawn(f"forget:{ended[0].id}", self._forget_server, *ended)
+            self._spawn("forget", self._forget_server, *ended)
         await self._thread(attempts.grant_what_fits, control)
         for attempt, row, person in await self._thread(self._open):
             self._drive(attempt, row, person)
@@ -108,9 +116,18 @@ class Reconciler:
             elif seen.phase is not Phase.ENDED:
                 self._tell_deadline(attempt)
 
-    def _read_inventory(self) -> None:
-        self._control.nodes = self._control.engine.inventory()
-        self._nodes_at = self._control.clock.now()
+    def _look_around(self) -> None:
+        control = self._control
+        if control.clock.now() - self._nodes_at >= INVENTORY_EVERY:
+            healing.read_inventory(control)
+            self._nodes_at = control.clock.now()
+        healing.refresh_nodes(control)
+
+    def _heal(self) -> list[Open]:
+        """Take work from what failed; returns what was given up."""
+        open_attempts = {found[0].id: found for found in self._open()}
+        given_up = healing.keep(self._control)
+        return [found for id_, found in open_attempts.items() if id_ in given_up]
 
     def _open(self) -> list[Open]:
         with self._control.store.read() as session:
@@ -136,31 +153,37 @@ class Reconciler:
             elif attempt_id in seen:
                 self._tell_deadline(found[0])
         now = control.clock.now()
-        if now - self._swept_at > SWEEP_EVERY:
+        if now - self._swept_at > SWEEP_EVERY or control.sight.returned:
             self._swept_at = now
-            self._sweep(set(open_attempts))
+            if self._sweep(set(open_attempts)) == 0:
+                healing.let_in(control)
         return ended
 
-    def _sweep(self, open_ids: set[str]) -> None:
-        """What runs is noted as seen; what nobody holds is stopped, and forgotten in time."""
+    def _sweep(self, open_ids: set[str]) -> int:
+        """What runs is noted as seen; what nobody holds is stopped, and forgotten in time. Returns
+        how many of these still run."""
         if open_ids:
             attempts.note_seen(self._control, open_ids)
-        for known in self._control.engine.observe():
-            if known.attempt_id not in open_ids:
-                self._drop(known)
+        strays = [o for o in self._control.engine.observe() if o.attempt_id not in open_ids]
+        for stray in strays:
+            self._drop(stray)
+        return sum(stray.exit is None for stray in strays)
 
     def _tell_deadline(self, attempt: AttemptRow) -> None:
-        if self._deadlines.get(attempt.id) != attempt.lease_ends_at:
+        deadline = leases.deadline(attempt)
+        if self._deadlines.get(attempt.id) != deadline:
             try:
-                self._control.engine.extend(attempt.id, attempt.lease_ends_at)
+                self._control.engine.extend(attempt.id, deadline)
             except EngineError as error:
                 log.warning("deadline-not-told attempt=%s why=%s", attempt.id, error)
                 return
-            self._deadlines[attempt.id] = attempt.lease_ends_at
+            self._deadlines[attempt.id] = deadline
 
     def _end_of(self, attempt: AttemptRow, seen: Observation | None) -> Exit | None:
         if seen is not None:
             return seen.exit if seen.phase is Phase.ENDED else None
+        if attempt.node in self._control.sight.missing:
+            return None  # a silent node may answer again
         if attempt.launched_at is not None or attempt.ready_at is not None:
             message = "its processes and their records are gone; the machine may have restarted"
             return Exit(EndCause.LOST, self._control.clock.now(), message=message)
@@ -177,22 +200,36 @@ class Reconciler:
 
     def _drive(self, attempt: AttemptRow, row: WorkloadRow, person: PersonRow) -> None:
         """Give the attempt a task for what it needs now, unless it has one."""
-        if row.target == Target.STOPPED:
-            self._spawn(f"stop:{attempt.id}", self._stop, attempt, row, person)
-        elif row.status != Status.STARTING:
+        if row.target == Target.STOPPED or row.status == Status.STOPPING:
+            self._spawn("stop", self._stop, attempt, row, person)
+        elif row.status != Status.STARTING or self._busy_with_earlier(attempt):
             return
         elif self._control.clock.now() - _began(attempt, row) > START_WITHIN:
-            self._spawn(f"late:{attempt.id}", self._late, attempt, row, person)
+            self._spawn("late", self._late, attempt, row, person)
         else:
-            self._spawn(f"start:{attempt.id}", self._start, attempt, row, person)
+            self._spawn("start", self._start, attempt, row, person)
+
+    def _busy_with_earlier(self, attempt: AttemptRow) -> bool:
+        """Whether an earlier attempt of the workload is still being taken down: both have the same
+        name in the Hub. What would start it still is given up."""
+        if attempt.number == 1:
+            return False
+        earlier = [
+            name for name in self._tasks if name[1] == attempt.workload_id and name[2] != attempt.id
+        ]
+        for name in earlier:
+            if name[0] == "start":
+                self._tasks[name].cancel()
+        return bool(earlier)
 
     def _spawn(
-        self, name: str, work: Work, attempt: AttemptRow, row: WorkloadRow, person: PersonRow
+        self, kind: str, work: Work, attempt: AttemptRow, row: WorkloadRow, person: PersonRow
     ) -> None:
+        name = (kind, attempt.workload_id, attempt.id)
         if name not in self._tasks:
-            task = asyncio.create_task(self._guarded(work, attempt, row, person), name=name)
+            task = asyncio.create_task(self._guarded(work, attempt, row, person))
             self._tasks[name] = task
-            task.add_done_callback(lambda done: self._tasks.pop(done.get_name(), None))
+            task.add_done_callback(lambda _: self._tasks.pop(name, None))
 
     async def _guarded(
         self, work: Work, attempt: AttemptRow, row: WorkloadRow, person: PersonRow
@@ -212,6 +249,7 @@ class Reconciler:
         control = self._control
         try:
             if attempt.step == Step.GRANTED:
+                await self._clear_name(attempt, row, person)
                 await self._thread(attempts.mark_step, control, attempt.id, Step.ASKED)
             await self._hub.start(person.hub_name, row.id)
             outcome = await self._hub.follow_start(person.hub_name, row.id)
@@ -225,9 +263,17 @@ class Reconciler:
         elif not await self._hub.is_ready(person.hub_name, row.id):
             await self._fail(attempt, row, person, outcome.message or "the Hub gave up on it")
 
+    async def _clear_name(self, attempt: AttemptRow, row: WorkloadRow, person: PersonRow) -> None:
+        """The Hub must have forgotten the server of an earlier attempt, or it would take the new one
+        for started."""
+        if attempt.number > 1:
+            await self._hub.remove(person.hub_name, row.id)
+            if await self._hub.knows(person.hub_name, row.id):
+                raise Unavailable("the Hub still takes down the attempt before")
+
     async def _late(self, attempt: AttemptRow, row: WorkloadRow, person: PersonRow) -> None:
         """The Hub may hang: what did not come up in time is ended whatever it says."""
-        if start := self._tasks.get(f"start:{attempt.id}"):
+        if start := self._tasks.get(("start", row.id, attempt.id)):
             start.cancel()
         said = f"it was not up within {format_duration(START_WITHIN)}"
         await self._fail(attempt, row, person, said)

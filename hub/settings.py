@@ -65,7 +65,18 @@ class Settings(BaseSettings):
         description="Notice that work gets before its place goes to somebody with more right to it.",
     )
     protect: str = Field(
-        default="10m", description="Time after its grant for which no work is preempted."
+        default="10m",
+        description="Time after its grant for which no work is preempted; best-effort work has to"
+        " make room for real-time work at any time.",
+    )
+    half_life: str = Field(
+        default="7d",
+        description="Fair share: after this time, what somebody used counts half as much.",
+    )
+    patience: str = Field(
+        default="30m",
+        description="After this wait the start of the first that a person waits for is firm: nobody"
+        " of its priority class goes ahead any more.",
     )
     node_silence: str = Field(
         default="60s",
@@ -120,7 +131,9 @@ class Settings(BaseSettings):
                 next=f"correct or unset {name} and start again",
             ) from error
 
-    @field_validator("preempt_grace", "protect", "node_silence", mode="after")
+    @field_validator(
+        "preempt_grace", "protect", "half_life", "patience", "node_silence", mode="after"
+    )
     @classmethod
     def _duration(cls, value: str) -> str:
         try:
@@ -136,6 +149,14 @@ class Settings(BaseSettings):
     @property
     def protect_span(self) -> timedelta:
         return parse_duration(self.protect)
+
+    @property
+    def half_life_span(self) -> timedelta:
+        return parse_duration(self.half_life)
+
+    @property
+    def patience_span(self) -> timedelta:
+        return parse_duration(self.patience)
 
     @property
     def node_silence_span(self) -> timedelta:

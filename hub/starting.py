@@ -4,6 +4,7 @@ Only granted attempts start. A repeated start of a live attempt answers the same
 so that the Hub finds again what it forgot.
 """
 
+import hmac
 import os
 import shutil
 import socket
@@ -22,14 +23,14 @@ from blueprints.notebook import (
 )
 from catalog.errors import Conflict, Unavailable
 from catalog.units import parse_bytes
-from hub import attempts
+from hub import attempts, quarantine
 from hub.attempts import Step
 from hub.control_context import Control
 from hub.lifecycle import Status
-from hub.settings import PACKAGE_ROOT
+from hub.settings import CONTROL_PREFIX, PACKAGE_ROOT
 from hub.store.tables import AttemptRow, PersonRow, WorkloadRow
 from hub.world import placements_of
-from spawners.engine import EngineError, LaunchSpec, Observation, Phase
+from spawners.engine import EngineError, LaunchSpec, Observation, PermanentError, Phase
 from spawners.local import rescue as rescue_page
 from spawners.local.homes import home_state, prepare_home
 
@@ -102,6 +103,8 @@ def _launch(control: Control, grant: Granted, args: list[str], env: dict[str, st
         _keep_token(control, attempt.id, env.get("JUPYTERHUB_API_TOKEN", ""))
         control.engine.launch(spec)
     except EngineError as error:
+        if isinstance(error, PermanentError):
+            quarantine.launch_failed(control, attempt.id)
         raise Unavailable(str(error), next="try again, or tell the administrator") from error
     _launched(control, attempt.id)
     return attempt.id
@@ -128,6 +131,23 @@ def started(control: Control, attempt_id: str) -> Started | None:
             exit_ = seen[0].exit
             said = (exit_.message or str(exit_.cause)) if exit_ else "it ended"
             raise Unavailable(f"it ended while starting ({said})")
+
+
+def person_inside(control: Control, workload_id: str, token: str) -> str:
+    """The Hub name of the person whose live server of this workload was started with `token`; empty
+    when it was not."""
+    with control.store.read() as session:
+        found = session.exec(
+            select(AttemptRow.id, PersonRow.hub_name)
+            .where(AttemptRow.person_id == PersonRow.id, AttemptRow.workload_id == workload_id)
+            .where(col(AttemptRow.released_at).is_(None))
+        ).first()
+    file = _token_file(control, found[0]) if found else None
+    if found is None or file is None or not file.exists():
+        return ""
+    kept = file.read_text()
+    same = bool(kept) and hmac.compare_digest(kept.encode(), token.encode())
+    return found[1] if same else ""
 
 
 def drop_token(control: Control, attempt_id: str) -> None:
@@ -172,14 +192,14 @@ def _command(
         return command, port, True
     if not state.writable:
         raise Unavailable(state.reason, next="ask the administrator to mend the home")
-    facts = _facts(grant) | {"JUPYTER_CONFIG_PATH": str(settings.spaces_dir / "jupyter")}
+    facts = _facts(control, grant) | {"JUPYTER_CONFIG_PATH": str(settings.spaces_dir / "jupyter")}
     command = render_notebook(
         environment, env, args, home=home, user=person.hub_name, port=port, facts=facts
     )
     return command, port, False
 
 
-def _facts(grant: Granted) -> dict[str, str]:
+def _facts(control: Control, grant: Granted) -> dict[str, str]:
     """What a notebook may read of its place; the engine adds what it holds of a GPU."""
     workload, attempt = grant.workload, grant.attempt
     return {
@@ -189,6 +209,7 @@ def _facts(grant: Granted) -> dict[str, str]:
         "PERIJOVE_CPU_MILLI": str(attempt.cpu_milli),
         "PERIJOVE_MEMORY_BYTES": str(attempt.memory_bytes),
         "PERIJOVE_LEASE_ENDS_AT": attempt.lease_ends_at.isoformat(),
+        "PERIJOVE_API_URL": f"{control.settings.url}{CONTROL_PREFIX}/v1",
     }
 
 
@@ -203,7 +224,7 @@ def _spec(
         cpu_milli=attempts.RESCUE_CPU_MILLI if rescue else attempt.cpu_milli,
         memory_bytes=attempts.RESCUE_BYTES if rescue else attempt.memory_bytes,
         deadline=attempt.lease_ends_at, uid=person.uid, gid=person.uid,
-        shares=() if rescue else placement.shares,
+        shares=() if rescue else placement.shares, node=attempt.node,
     )  # fmt: skip
 
 

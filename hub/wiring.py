@@ -3,11 +3,11 @@
 import socket
 from dataclasses import replace
 
+from catalog.allocator import Allocator
 from catalog.clock import SystemClock
 from catalog.discovery import Discovery
 from catalog.discovery.host import read_host
-from catalog.placement import BestFit
-from hub import people
+from hub import people, prices
 from hub.bus import Bus
 from hub.control_context import Control
 from hub.menu import MenuSource
@@ -40,11 +40,12 @@ def build_control(settings: Settings) -> Control:
     engine = LocalEngine(
         settings.run_dir / "engine", discovery.nodes, clock, cgroup_root=settings.cgroup_root
     )
+    allocator = Allocator()
     control = Control(
         settings=settings,
         store=store,
         clock=clock,
-        placer=BestFit(),
+        placer=allocator,
         menu=MenuSource(settings.menu_file),
         engine=engine,
         bus=Bus(),
@@ -52,7 +53,9 @@ def build_control(settings: Settings) -> Control:
         limits=engine.limits(),
         nodes=engine.inventory(),
         inventory_warnings=discovery.warnings,
+        learn=allocator.learn,
     )
+    prices.attach(control)
     people.prepare_site(control)
     return control
 

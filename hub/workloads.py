@@ -10,7 +10,7 @@ from sqlmodel import Session, col, select
 from catalog.errors import BadValue, Conflict
 from catalog.offers import Quantity
 from catalog.units import format_duration, parse_duration
-from hub import attempts, history, launching
+from hub import attempts, history, holds, launching
 from hub.control_context import Control
 from hub.lifecycle import EndReason, Status
 from hub.policy import Action, Actor, Object, absent, allowed, require
@@ -18,6 +18,7 @@ from hub.store import audit
 from hub.store.tables import AttemptRow, WorkloadRow
 from hub.world import Limits, read_world, tenant_path
 from quotas.admission import World, plan
+from quotas.windows import Window
 
 MAX_LEASE = timedelta(days=90)
 LIVE = [status.value for status in Status if status.live]
@@ -133,20 +134,25 @@ def why_not_extend(
     """None when a longer lease delays nobody; else why not, in words."""
     if row.status not in {Status.RUNNING, Status.STARTING} or attempt is None:
         return f"it is {row.status}, so there is no lease to extend"
+    if attempt.go_at is not None:
+        return f"it goes at {attempt.go_at:%H:%M} UTC: {attempt.go_text}"
     if attempt.lease_ends_at + by - attempt.created_at > MAX_LEASE:
         return f"a lease lasts at most {format_duration(MAX_LEASE)}"
     longest = _longest(control, row)
     if attempt.lease_ends_at + by - control.clock.now() > longest:
         return f"this offer gives at most {format_duration(longest)} at a time"
-    if not world.queue:
-        return None
     now = control.clock.now()
-    before = plan(world, control.placer, now)
     running = tuple(
         replace(claim, ends_at=claim.ends_at + by) if claim.id == attempt.id else claim
         for claim in world.running
     )
-    after = plan(replace(world, running=running), control.placer, now)
+    extra = Window(attempt.lease_ends_at, attempt.lease_ends_at + by)
+    if held := holds.in_the_way(control, world.holds, running, extra, now):
+        return f"its place is held for a reservation from {held.starts_at:%H:%M} UTC"
+    if not world.queue:
+        return None
+    before = plan(world, control.placer, now, words=False)
+    after = plan(replace(world, running=running), control.placer, now, words=False)
     delayed = [i for i, slot in before.items() if _later(after[i].at, slot.at)]
     return f"{len(delayed)} in the queue would have to wait longer" if delayed else None
 
@@ -161,6 +167,18 @@ def _longest(control: Control, row: WorkloadRow) -> timedelta:
 
 def _later(after: datetime | None, before: datetime | None) -> bool:
     return before is not None and (after is None or after > before)
+
+
+def saved(control: Control, actor: Actor, workload_id: str) -> WorkloadRow:
+    """Note that its work is saved as of now. Raises Conflict when it does not run."""
+    find(control, actor, workload_id, Action.REPORT_SAVED)
+    with control.store.write() as session:
+        row = session.get_one(WorkloadRow, workload_id)
+        if row.status != Status.RUNNING:
+            raise Conflict(f"it is {row.status} and has nothing to save", next="look at it again")
+        row.saved_at = control.clock.now()
+        session.add(row)
+    return row
 
 
 def accept(control: Control, actor: Actor, workload_id: str) -> WorkloadRow:

@@ -3,7 +3,9 @@
 from portal.door import Page
 from portal.skeletons import SKELETON
 
-PAGES = ("", "workloads", r"workloads/[\w.\-]{1,80}", "usage", "inventory", "people", "launch")
+PAGES = (
+    "", "workloads", r"workloads/[\w.\-]{1,80}", "reservations", "usage", "inventory", "people", "launch",
+)  # fmt: skip
 """Paths under the prefix that the shell's script fills."""
 
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from catalog.asks import Ask
-from catalog.units import format_bytes, format_cpu, format_credits, format_gpu
+from catalog.inventory import Placement
+from catalog.units import WHOLE, format_bytes, format_cpu, format_credits, format_gpu
 
 
 class Dimension(StrEnum):
@@ -21,6 +22,12 @@ class Dimension(StrEnum):
     """how many at once"""
     CREDITS = "credits"
     """micro-credits held and spent, by a tenant in all"""
+    GPU_HOURS = "gpu-hours"
+    """milli-GPU × seconds, in a period"""
+    TOKENS = "tokens"
+    """tokens of endpoints, in a period"""
+    STORAGE = "storage"
+    """bytes in a home"""
 
     def show(self, amount: int) -> str:
         """For people: ``gpu`` 250 → ``"1/4 GPU"``."""
@@ -35,15 +42,23 @@ class Dimension(StrEnum):
                 return f"{amount} running at once" if amount != 1 else "1 running at a time"
             case Dimension.CREDITS:
                 return f"{format_credits(amount)} credits"
+            case Dimension.GPU_HOURS:
+                hours = f"{amount / WHOLE / 3600:.3f}".rstrip("0").rstrip(".")
+                return f"{hours} GPU-hours" if hours != "1" else "1 GPU-hour"
+            case Dimension.TOKENS:
+                return f"{amount:,} tokens"
+            case Dimension.STORAGE:
+                return f"{format_bytes(amount)} of storage"
 
 
 Amounts = Mapping[Dimension, int]
 
 
-def use_of(ask: Ask) -> dict[Dimension, int]:
-    """What an ask counts in each dimension while it holds its place."""
+def use_of(ask: Ask, placement: Placement | None = None) -> dict[Dimension, int]:
+    """What an ask counts in each dimension while it holds its place. What it takes of a GPU may be
+    known only with its `placement`: an ask by memory takes more of a smaller device."""
     return {
-        Dimension.GPU: ask.gpu_milli,
+        Dimension.GPU: ask.gpu_milli if placement is None else placement.gpu_milli,
         Dimension.CPU: ask.cpu_milli,
         Dimension.MEMORY: ask.memory_bytes,
         Dimension.WORKLOADS: 1,

@@ -25,8 +25,9 @@ class LaunchSpec:
     """All that an engine needs to run one attempt.
 
     `argv` and `env` hold secrets: an engine keeps them in memory and in a 0600 file only.
-    `uid` None runs as the engine's own user. `deadline` ends the attempt even if nobody watches.
-    `port` is where the process must listen, on 127.0.0.1.
+    `node` is where; an engine of one machine need not look at it. `uid` None runs as the engine's
+    own user. `deadline` ends the attempt even if nobody watches. `port` is where the process must
+    listen, on 127.0.0.1.
     """
 
     attempt_id: str
@@ -40,6 +41,7 @@ class LaunchSpec:
     uid: int | None = None
     gid: int | None = None
     shares: Sequence[Share] = ()
+    node: str = ""
 
 
 class Phase(StrEnum):
@@ -66,6 +68,10 @@ class EndCause(StrEnum):
     """The command could not be run at all; `message` says why."""
     LOST = "lost"
     """Killed by somebody else, the machine restarted, or nothing is known."""
+    DEVICE_FAILED = "device-failed"
+    """A device below it failed."""
+    NODE_LOST = "node-lost"
+    """Its node does not answer any more; control gave it up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +101,17 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How hard this engine holds each limit, with the reason where it does not."""
+    """How hard this engine holds each limit, with the reason where it does not.
+
+    `mig`: it makes MIG instances. `split`: it starts one attempt on several nodes.
+    """
 
     cpu: Enforcement
     memory: Enforcement
     gpu: Enforcement
     reasons: tuple[str, ...] = field(default=())
+    mig: bool = False
+    split: bool = False
 
 
 class EngineError(Exception):
@@ -130,7 +141,8 @@ class Engine(Protocol):
     def observe(self, attempt_ids: Sequence[str] | None = None) -> list[Observation]:
         """Every attempt that this engine knows and nobody has forgotten, or those asked for.
 
-        An id that the engine has never seen, or has forgotten, is not in the answer.
+        An id that the engine has never seen, or has forgotten, is not in the answer. What runs on a
+        node that does not answer is answered as it was seen last: only control gives it up.
         """
         ...
 
@@ -152,7 +164,8 @@ class Engine(Protocol):
         ...
 
     def inventory(self) -> list[Node]:
-        """Nodes and devices as they are now, health read anew."""
+        """Nodes and devices as they are now, health read anew. A node that does not answer is not
+        in the list."""
         ...
 
     def limits(self) -> Limits:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from catalog.clock import Clock
-from catalog.inventory import Node
+from catalog.inventory import Health, Node
 from spawners.engine import (
     EndCause,
     Enforcement,
@@ -23,6 +23,8 @@ class FakeEngine:
 
     `failures[verb]` is raised by the next call of that verb, once. An attempt listens `up_after_s`
     after its launch; `end` ends one. `ignores_stop` makes attempts live until their grace is over.
+    A node in `silent` does not answer: it is not listed, what runs there runs on and cannot be
+    stopped, and is shown as it was seen last.
     """
 
     def __init__(self, nodes: Sequence[Node], clock: Clock, *, up_after_s: float = 0.0) -> None:
@@ -35,6 +37,7 @@ class FakeEngine:
         self.failures: dict[str, EngineError] = {}
         self.up_after_s = up_after_s
         self.ignores_stop = False
+        self.silent: set[str] = set()
         self._clock = clock
         self._seen: dict[str, Observation] = {}
         self._deadlines: dict[str, datetime] = {}
@@ -61,7 +64,7 @@ class FakeEngine:
 
     def stop(self, attempt_id: str, grace_s: float = 10.0) -> None:
         self._fail("stop")
-        if attempt_id in self._seen:
+        if attempt_id in self._seen and not self._is_silent(attempt_id):
             wait = timedelta(seconds=grace_s if self.ignores_stop else 0)
             at = self._clock.now() + wait
             self._stops[attempt_id] = min(at, self._stops.get(attempt_id, at))
@@ -82,7 +85,7 @@ class FakeEngine:
 
     def inventory(self) -> list[Node]:
         self._fail("inventory")
-        return list(self.nodes)
+        return [node for node in self.nodes if node.name not in self.silent]
 
     def limits(self) -> Limits:
         return Limits(Enforcement.NONE, Enforcement.NONE, Enforcement.NONE, ("nothing is real",))
@@ -101,7 +104,25 @@ class FakeEngine:
             end = Exit(cause, self._clock.now(), exit_code, memory_peak_bytes, message)
             self._seen[attempt_id] = replace(seen, phase=Phase.ENDED, exit=end, memory_bytes=0)
 
+    def set_health(self, device_id: str, health: Health, reason: str = "") -> None:
+        """What the inventory says of a device from now on."""
+        self.nodes = [
+            replace(
+                node,
+                devices=tuple(
+                    replace(d, health=health, health_reason=reason) if d.id == device_id else d
+                    for d in node.devices
+                ),
+            )
+            for node in self.nodes
+        ]
+
+    def _is_silent(self, attempt_id: str) -> bool:
+        return self.specs[attempt_id].node in self.silent
+
     def _look(self, attempt_id: str) -> Observation:
+        if self._is_silent(attempt_id):
+            return self._seen[attempt_id]
         now, seen = self._clock.now(), self._seen[attempt_id]
         stop_at, started = self._stops.get(attempt_id), seen.started_at
         if stop_at and now >= stop_at:

@@ -17,12 +17,12 @@ import httpx
 from fastapi import FastAPI
 from sqlmodel import col, select
 
+from catalog.allocator import Allocator
 from catalog.clock import ManualClock
 from catalog.discovery.emulated import EmulatedSet
 from catalog.inventory import Node
-from catalog.placement import BestFit
 from catalog.units import GIB
-from hub import people, starting
+from hub import invariants, people, prices, starting
 from hub.api import app as public
 from hub.api import internal
 from hub.bus import Bus
@@ -31,7 +31,6 @@ from hub.menu import MenuSource
 from hub.policy import ROOT_TENANT, Actor
 from hub.reconciler import Reconciler
 from hub.settings import CONTROL_PREFIX, PACKAGE_ROOT, Settings
-from hub.store import audit, money
 from hub.store.schema import upgrade
 from hub.store.store import Store
 from hub.store.tables import AttemptRow, DeviceRow, PersonRow, ShareRow, TenantRow, WorkloadRow
@@ -66,9 +65,10 @@ def build_control(
         Path(file).write_bytes(_migrated())
     upgrade(store)
     control = Control(
-        settings=settings, store=store, clock=clock, placer=BestFit(), menu=MenuSource(menu),
+        settings=settings, store=store, clock=clock, placer=Allocator(), menu=MenuSource(menu),
         engine=engine, bus=Bus(), pepper="pepper", limits=engine.limits(), nodes=list(engine.nodes),
     )  # fmt: skip
+    prices.attach(control)
     people.prepare_site(control)
     return control
 
@@ -106,11 +106,9 @@ def add_person(
 
 
 def leaks(control: Control) -> list[str]:
-    """What is held though nothing lives, or wrong with the ledger or the audit; empty when clean."""
+    """What is held though nothing lives, or any invariant that is broken; empty when clean."""
+    found = [said for problems in invariants.broken(control).values() for said in problems]
     with control.store.read() as session:
-        found = money.problems(session)
-        if (broken := audit.first_broken(session)) is not None:
-            found.append(f"audit line {broken}")
         open_attempts = set(
             session.exec(select(AttemptRow.id).where(col(AttemptRow.released_at).is_(None)))
         )
@@ -119,9 +117,11 @@ def leaks(control: Control) -> list[str]:
             held[share.device_id] = held.get(share.device_id, 0) + share.milli
             if share.attempt_id not in open_attempts:
                 found.append(f"{share.attempt_id} ended and holds {share.device_id}")
-        for device in session.exec(select(DeviceRow)):
-            if device.held_milli != held.get(device.id, 0):
-                found.append(f"{device.id} says {device.held_milli}, shares {held}")
+        found += [
+            f"{device.id} says {device.held_milli}, shares {held}"
+            for device in session.exec(select(DeviceRow))
+            if device.held_milli != held.get(device.id, 0)
+        ]
     return found
 
 

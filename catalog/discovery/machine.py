@@ -111,7 +111,8 @@ def _all(readings: Iterable[Reading]) -> Iterable[Device]:
 def _as_listed(entry: ListedDevice, found: Device | None, index: int) -> Device:
     """The device that an entry of the override stands for.
 
-    Of a real device the file may only take away: memory down to what it says, health for the worse.
+    Of a real device the file may only take away: memory down to what it says, health for the worse,
+    the sharing of parts.
     """
     if entry.vendor is Vendor.EMULATED:
         found = Device(entry.id, Vendor.EMULATED, entry.model, entry.memory // MIB, index)
@@ -128,7 +129,9 @@ def _as_listed(entry: ListedDevice, found: Device | None, index: int) -> Device:
             untested=entry.vendor is Vendor.AMD,
         )
     least = min(found.memory_mib, entry.memory // MIB or found.memory_mib)
-    device = replace(found, model=entry.model or found.model, memory_mib=least)
+    sharing = Mode(entry.sharing) if entry.sharing else found.sharing
+    model = entry.model or found.model
+    device = replace(found, model=model, memory_mib=least, sharing=sharing)
     if entry.health is Health.OK or device.health is not Health.OK:
         return device
     return replace(device, health=entry.health, health_reason="set so in the inventory file")

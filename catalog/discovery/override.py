@@ -28,6 +28,7 @@ from catalog.discovery.emulated import EmulatedSet
 from catalog.discovery.yamltext import Mistake, parse
 from catalog.errors import BadSetup, BadValue
 from catalog.inventory import Health, Vendor
+from catalog.mig import demand_profiles
 from catalog.units import MIB, TIB, WHOLE, format_bytes, parse_bytes, parse_milli
 
 MAX_FILE_BYTES = MIB
@@ -89,11 +90,24 @@ class ListedDevice(_Fields):
     model: Model | Literal[""] = ""
     memory: Memory = 0
     health: Health = Health.OK
+    sharing: Literal["whole", "mig"] | None = None
 
     @model_validator(mode="after")
     def _emulated_is_complete(self) -> Self:
         if self.vendor is Vendor.EMULATED and not (self.model and self.memory):
             raise ValueError("an emulated device needs a model and a memory")
+        return self
+
+    @model_validator(mode="after")
+    def _mig_is_possible(self) -> Self:
+        if self.sharing != "mig":
+            return self
+        if self.vendor is not Vendor.EMULATED:
+            raise ValueError(
+                "sharing: the engine of this machine makes no MIG instances;"
+                " try them out with an emulated device"
+            )
+        _plain(lambda: len(demand_profiles(self.model, self.memory // MIB)))
         return self
 
 

@@ -7,7 +7,7 @@ from fastapi import Depends, FastAPI, Header, Request
 from fastapi.routing import APIRoute
 
 from catalog.errors import NotSignedIn
-from hub import people
+from hub import people, starting
 from hub.control_context import Control
 from hub.hub_api import HubApi
 from hub.policy import Action, Actor
@@ -40,6 +40,18 @@ async def actor_of(request: Request, authorization: Annotated[str, Header()] = "
     return await _thread(people.actor_of, control, hub_name)
 
 
+async def inside_of(
+    workload_id: str, request: Request, authorization: Annotated[str, Header()] = ""
+) -> Actor:
+    """As `actor_of`; the token of the workload's own server is good too, also while the Hub is
+    away."""
+    control, (_, _, token) = control_of(request), authorization.partition(" ")
+    hub_name = await _thread(starting.person_inside, control, workload_id, token.strip())
+    if hub_name:
+        return await _thread(people.actor_of, control, hub_name)
+    return await actor_of(request, authorization)
+
+
 async def _thread(act: Callable[..., Any], *args: Any) -> Any:
     from starlette.concurrency import run_in_threadpool
 
@@ -49,6 +61,7 @@ async def _thread(act: Callable[..., Any], *args: Any) -> Any:
 ControlArg = Annotated[Control, Depends(control_of)]
 HubArg = Annotated[HubApi, Depends(hub_of)]
 ActorArg = Annotated[Actor, Depends(actor_of)]
+InsideArg = Annotated[Actor, Depends(inside_of)]
 
 
 def does(action: Action | str) -> dict[str, Any]:

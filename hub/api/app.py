@@ -10,7 +10,18 @@ from hub.api import errors, schema
 from hub.api.access import PUBLIC, does, undeclared
 from hub.api.etags import ETags
 from hub.api.intake import Intake
-from hub.api.routers import account, administration, menu, workloads
+from hub.api.routers import (
+    account,
+    administration,
+    holdings,
+    inside,
+    menu,
+    money,
+    nodes,
+    reservations,
+    tenants,
+    workloads,
+)
 from hub.control_context import Control
 from hub.hub_api import HubApi
 from hub.settings import CONTROL_PREFIX
@@ -35,7 +46,18 @@ def build(
     app.add_middleware(Intake)
     app.add_middleware(ETags)
     v1 = APIRouter(prefix=f"{CONTROL_PREFIX}/v1", responses=_ERRORS)
-    for module in (menu, workloads, account, administration):
+    for module in (
+        menu,
+        workloads,
+        holdings,
+        inside,
+        account,
+        administration,
+        money,
+        nodes,
+        reservations,
+        tenants,
+    ):
         v1.include_router(module.router)
     app.include_router(v1)
 

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from sqlmodel import Session, col, select
 
 from catalog.errors import BadValue
-from catalog.inventory import Mode, Node
+from catalog.fitting import milli_of, share_of
+from catalog.inventory import Node
 from catalog.offers import Answer, Offer, OfferField
 from catalog.units import MIB, WHOLE, format_bytes, format_credits, format_gpu
 from hub import launching
@@ -24,7 +25,10 @@ from hub.store.tables import (
 )
 from hub.workloads import why_not_extend
 from quotas.admission import Slot
+from quotas.fairness import Share
+from quotas.holdings import borrowers
 from quotas.limits import Dimension
+from quotas.periods import show_moment, span_at
 from quotas.verdict import Denied, Fits, Verdict, Waits, word
 
 _STEPS = {
@@ -118,22 +122,21 @@ def field_view(field: OfferField) -> schema.FieldView:
 
 def _offered_share(control: Control, answer: Answer) -> schema.ShareView:
     """What a share of this offer would be, on the first device that may serve it."""
-    milli = answer.ask.gpu_milli
-    devices = [
-        device
+    ask = answer.ask
+    able = (
+        (device, milli)
         for node in control.nodes
         for device in node.devices
-        if not answer.ask.models or device.model in answer.ask.models
-    ]
-    if not milli or not devices:
-        return schema.ShareView(milli=milli, memory_mib=0, mode="", emulated=False)
-    device = devices[0]
-    mode = Mode.EMULATED if device.emulated else device.sharing
-    mode = Mode.WHOLE if milli >= WHOLE and not device.emulated else mode
+        if (milli := milli_of(ask, device)) is not None
+    )
+    device, milli = next(able, (None, 0))
+    if device is None:
+        return schema.ShareView(milli=ask.gpu_milli, memory_mib=0, mode="", emulated=False)
+    share = share_of(device, milli)
     return schema.ShareView(
-        milli=milli,
-        memory_mib=sum(device.memory_of(part) for part in answer.ask.parts),
-        mode=mode,
+        milli=milli * ask.count,
+        memory_mib=share.memory_mib * ask.count,
+        mode=share.mode,
         emulated=device.emulated,
         model=device.model,
     )
@@ -146,6 +149,7 @@ class WorkloadViews:
         self._control, self._session, self._standing = control, session, standing
         self._now = control.clock.now()
         self._told: set[str] = set()
+        self._borrowers = borrowers(standing.world)
 
     def show(self, rows: Iterable[WorkloadRow]) -> list[schema.WorkloadView]:
         rows = list(rows)
@@ -180,6 +184,8 @@ class WorkloadViews:
             started_at=row.started_at, ended_at=row.ended_at,
             lease_ends_at=attempt.lease_ends_at if attempt and live_lease else None,
             offered_until=row.offered_until,
+            preemptible=row.preemptible,
+            borrowed=attempt is not None and live_lease and attempt.id in self._borrowers,
             goes_at=attempt.go_at if attempt and live_lease else None,
             goes_why=attempt.go_text if attempt and live_lease else "",
             again=row.reason if row.again and status is Status.QUEUED else "",
@@ -285,7 +291,7 @@ def meter(standing: Standing, held: int, spent: int) -> list[schema.QuotaLine]:
         )
         for scope in scopes
         for dimension, limit in scope.limits.items()
-        if dimension not in {Dimension.WORKLOADS, Dimension.CREDITS}
+        if dimension in {Dimension.GPU, Dimension.CPU, Dimension.MEMORY}
     ]
     total = standing.balance + held + spent
     text = f"{format_credits(standing.balance)} credits left"
@@ -295,6 +301,26 @@ def meter(standing: Standing, held: int, spent: int) -> list[schema.QuotaLine]:
             dimension="credits", scope="you", used=held + spent, limit=total, text=text
         ),
     ]
+
+
+def budget_lines(control: Control, standing: Standing) -> list[schema.QuotaLine]:
+    """What is used up of each limit of a period, and when it resets."""
+    now, zone = control.clock.now(), control.settings.zone
+    found: list[schema.QuotaLine] = []
+    for use in standing.budgets:
+        budget, span = use.budget, span_at(use.budget.period, now, zone)
+        if span.ends_at is None and budget.dimension is Dimension.CREDITS:
+            continue
+        used, show = use.in_span(span, zone), budget.dimension.show
+        resets = f", resets on {show_moment(span.ends_at, zone)}" if span.ends_at else ""
+        found.append(
+            schema.QuotaLine(
+                dimension=budget.dimension.value,  # type: ignore[arg-type]
+                scope=budget.label, period=budget.period, used=used, limit=budget.limit,
+                text=f"{show(used).split()[0]} of {show(budget.limit)}{budget.period.each}{resets}",
+            )
+        )  # fmt: skip
+    return found
 
 
 def _used_of(dimension: Dimension, used: int, limit: int) -> str:
@@ -307,6 +333,16 @@ def _used_of(dimension: Dimension, used: int, limit: int) -> str:
             return f"{format_bytes(used)} of {format_bytes(limit)}"
         case _:
             return f"{used} of {limit}"
+
+
+def fair_share_lines(standing: Standing) -> list[schema.FairShareLine]:
+    """What the visitor and the tenants above have lately used."""
+    recent, actor = standing.world.recent, standing.actor
+    shares = [
+        Share(scope.id, scope.label, recent.get(scope.id, 0.0))
+        for scope in standing.limits.scopes(actor.tenant_id, actor.person_id)
+    ]
+    return [schema.FairShareLine(scope=s.label, share=s.share, text=s.text) for s in shares]
 
 
 def inventory_view(

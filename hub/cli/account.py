@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from catalog.errors import BadValue
-from hub.cli import views
+from hub.cli import money, views
 from hub.cli.options import Cursor, Json
 from hub.cli.output import note, show
 from hub.client import Client
@@ -57,9 +57,28 @@ def whoami(json: Json = False) -> None:
         show(client.me(), views.me, as_json=json)
 
 
-def usage(cursor: Cursor = "", json: Json = False) -> None:
-    """Show what you spent, what is held and what is left."""
+def usage(
+    begins: Annotated[
+        str, typer.Option("--from", metavar="TIME", help="A statement from then on.")
+    ] = "",
+    ends: Annotated[str, typer.Option("--to", metavar="TIME", help="Until before then.")] = "",
+    tenant: Annotated[str, typer.Option("--tenant", help="Of a tenant and all below it.")] = "",
+    person: Annotated[str, typer.Option("--person", metavar="LOGIN", help="Of a person.")] = "",
+    csv: Annotated[str, typer.Option("--csv", metavar="FILE", help="Write it there.")] = "",
+    parquet: Annotated[str, typer.Option("--parquet", metavar="FILE", help="Or there.")] = "",
+    cursor: Cursor = "",
+    json: Json = False,
+) -> None:
+    """Show what you spent, what is held and what is left.
+
+    With any of --from, --to, --tenant, --person, --csv or --parquet: a statement between two times,
+    from the first of this month until now unless said otherwise.
+    """
+    about = {"begins": begins, "ends": ends, "tenant": tenant, "person": person}
     with Client() as client:
+        if csv or parquet or any(about.values()):
+            money.statement(client, about, csv=csv, parquet=parquet, cursor=cursor, as_json=json)
+            return
         statement = client.usage(cursor)
     show(statement, views.usage, as_json=json)
     if statement.get("next") and not json:

@@ -73,12 +73,16 @@ def quota_list(context: typer.Context, json: Json = False) -> None:
 @quota.command("set")
 def quota_set(
     dimension: Annotated[
-        Literal["gpu", "cpu", "memory", "workloads", "credits"],
+        Literal["gpu", "cpu", "memory", "workloads", "credits", "gpu-hours", "tokens", "storage"],
         typer.Option("--dimension", help="What is limited."),
     ],
     limit: Annotated[
         str, typer.Option("--limit", help="Like 1/2, 4 or 16Gi; `none` removes the limit.")
     ],
+    period: Annotated[
+        Literal["", "day", "week", "month"],
+        typer.Option("--period", help="For GPU-hours, tokens, credits: when it begins anew."),
+    ] = "",
     tenant: Tenant = "main",
     person: Annotated[
         str, typer.Option("--person", metavar="LOGIN", help="Whom it limits; else the tenant.")
@@ -88,11 +92,30 @@ def quota_set(
     """Set or remove a limit of a tenant, or of one person in it."""
     value = None if limit.strip().lower() == "none" else limit
     with Client() as client:
-        answer = client.set_quota(dimension, value, tenant=tenant, person=person)
-    whom = person or tenant
+        answer = client.set_quota(dimension, value, tenant=tenant, person=person, period=period)
+    whom, each = person or tenant, f" a {period}" if period else ""
     show(
         answer,
-        lambda to, _: to.line(f"{dimension} of {whom}: {value or 'no limit'}"),
+        lambda to, _: to.line(f"{dimension} of {whom}: {value or 'no limit'}{each}"),
+        as_json=json,
+    )
+
+
+@quota.command("guarantee")
+def quota_guarantee(
+    tenant: Annotated[str, typer.Option("--tenant", metavar="ID", help="Who is guaranteed it.")],
+    dimension: Annotated[
+        Literal["gpu", "cpu", "memory"], typer.Option("--dimension", help="What is guaranteed.")
+    ],
+    amount: Annotated[str, typer.Option("--amount", help="Like 1/2, 4 or 16Gi; 0 for nothing.")],
+    json: Json = False,
+) -> None:
+    """Guarantee a tenant a part of the site. Others borrow it while it is not used."""
+    with Client() as client:
+        answer = client.guarantee(tenant, dimension, amount)
+    show(
+        answer,
+        lambda to, _: to.line(f"{dimension} of {tenant}: {amount} guaranteed"),
         as_json=json,
     )
 

@@ -9,7 +9,17 @@ import typer
 from typer.main import get_command
 
 from catalog.errors import BadSetup, PerijoveError
-from hub.cli import account, administration, machine, menu, workloads
+from hub.cli import (
+    account,
+    administration,
+    machine,
+    menu,
+    money,
+    nodes,
+    reservations,
+    tenants,
+    workloads,
+)
 from hub.cli.output import DONE, FAILED, INTERRUPTED, BadUsage, close_stdout, report
 
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
@@ -52,6 +62,11 @@ for panel, commands in PANELS.items():
 app.add_typer(administration.quota, name="quota", rich_help_panel="Administration")
 app.add_typer(administration.people, name="people", rich_help_panel="Administration")
 app.add_typer(administration.menu, name="menu", rich_help_panel="Administration")
+app.add_typer(money.credits_app, name="credits", rich_help_panel="Administration")
+app.add_typer(money.price, name="price", rich_help_panel="Administration")
+app.add_typer(tenants.tenant, name="tenant", rich_help_panel="Administration")
+app.add_typer(nodes.node, name="node", rich_help_panel="Administration")
+app.add_typer(reservations.reservation, name="reservation", rich_help_panel="Administration")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -55,7 +55,9 @@ def workloads(screen: Screen, page: Page) -> None:
                 words.share(workload["share"]),
                 _left(workload, screen.now),
                 workload["cost"],
-                workload["reason"] if drawn else words.where_or_why(workload),
+                (words.going(workload, screen.now) or workload["reason"])
+                if drawn
+                else words.where_or_why(workload, screen.now),
             )
             for workload in page["items"]
         ],
@@ -111,6 +113,8 @@ def me(screen: Screen, visitor: Json) -> None:
     )
     for line in visitor["meter"]:
         screen.line(f"{line['dimension']} ({line['scope']}): {line['text']}")
+    for share in visitor.get("fair_share", []):
+        screen.line(share["text"])
     if site["emulated"]:
         screen.line("the accelerators here are emulated", "yellow")
     for warning in site["warnings"]:

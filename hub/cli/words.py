@@ -60,8 +60,17 @@ def progress(workload: Json, now: datetime) -> str:
     if workload["status"] == "offered":
         until = moment(workload.get("offered_until"), now)
         parts.append(f"your turn until {until}: perijove accept {workload['id']}")
-    said = " · ".join(part for part in (*parts, workload["reason"]) if part)
+    if workload.get("again"):
+        parts.append(f"waits again: {workload['again']}")
+    said = " · ".join(part for part in (*parts, going(workload, now), workload["reason"]) if part)
     return f"{workload['status']}: {said}" if said else workload["status"]
+
+
+def going(workload: Json, now: datetime) -> str:
+    """``goes at 14:05: its place goes to …`` of what was told to go; empty for all else."""
+    if not workload.get("goes_at"):
+        return ""
+    return f"goes at {moment(workload['goes_at'], now)}: {workload['goes_why']}"
 
 
 def alternatives(answer: Json) -> Iterator[str]:
@@ -73,9 +82,11 @@ def alternatives(answer: Json) -> Iterator[str]:
         yield f"{text} ({price}/h): perijove run --offer {other['offer']}{answers}"
 
 
-def where_or_why(workload: Json) -> str:
-    """The address of what runs; the reason of what does not."""
-    return workload["url"] if workload["status"] == "running" else workload["reason"]
+def where_or_why(workload: Json, now: datetime) -> str:
+    """The address of what runs, and when it must go; the reason of what does not run."""
+    if workload["status"] != "running":
+        return workload["reason"]
+    return " · ".join(part for part in (going(workload, now), workload["url"]) if part)
 
 
 def answers(given: Json) -> str:

@@ -73,6 +73,25 @@ class Client:
         """The person's statement, the newest first."""
         return self._transport.get("/usage", cursor=cursor)
 
+    def statement(
+        self, *, begins: str = "", ends: str = "", tenant: str = "", person: str = "",
+        cursor: str | None = None,
+    ) -> Json:  # fmt: skip
+        """The person's, somebody's or a tenant's statement between two times, the oldest first."""
+        query = {"from": begins, "to": ends, "tenant": tenant, "person": person, "cursor": cursor}
+        return self._transport.get("/statement", **query)
+
+    def statement_file(
+        self, kind: str, *, begins: str = "", ends: str = "", tenant: str = "", person: str = ""
+    ) -> Iterator[bytes]:
+        """The same, whole, as ``csv`` or ``parquet``, part by part."""
+        query = {"from": begins, "to": ends, "tenant": tenant, "person": person, "format": kind}
+        return self._transport.download("/statement/file", **query)
+
+    def prices(self) -> Page:
+        """What the offers cost, have cost and will cost."""
+        return _page(self._transport.get("/prices"))
+
     def notices(self, cursor: str | None = None) -> Page:
         """What the person should know, the newest first."""
         return _page(self._transport.get("/notices", cursor=cursor))
@@ -177,6 +196,28 @@ class Client:
         """Give credits to a person."""
         return self._transport.post(f"/people/{_part(login)}/grant", {"credits": credits})
 
+    def accounts(self) -> Page:
+        """What the tenants that this person administers have."""
+        return _page(self._transport.get("/accounts"))
+
+    def grant_tenant(self, tenant: str, credits: str, *, key: str = "") -> Page:  # noqa: A002 (the API's word)
+        """Give credits to a tenant, once for each key."""
+        path, body = f"/tenants/{_part(tenant)}/grant", {"credits": credits}
+        return _page(self._transport.post(path, body, key=key or uuid.uuid4().hex))
+
+    def transfer(
+        self, source: Mapping[str, str], target: Mapping[str, str], credits: str, *, key: str = ""  # noqa: A002 (the API's word)
+    ) -> Page:  # fmt: skip
+        """Move credits, once for each key; a side is ``{"tenant": ID}`` or ``{"person": LOGIN}``."""
+        body = {"from": dict(source), "to": dict(target), "credits": credits}
+        answer = self._transport.post("/credits/transfer", body, key=key or uuid.uuid4().hex)
+        return _page(answer)
+
+    def set_price(self, offer: str, per_hour: str, begins: str = "") -> Page:
+        """Change a price from a time on, or from now."""
+        body = {"offer": offer, "per_hour": per_hour, "from": begins}
+        return _page(self._transport.put("/prices", body))
+
     def invite(self, *, tenant: str = "main", role: str = "member", email: str = "") -> Json:
         """A one-time link that makes an account: ``{"url", "expires_at"}``."""
         body = {"tenant": tenant, "role": role, "email": email}
@@ -191,12 +232,28 @@ class Client:
         """The limits that are set."""
         return _page(self._transport.get("/quotas"))
 
+    def add_tenant(self, tenant: str, name: str, parent: str, kind: str) -> Json:
+        """A tenant below another; the same again changes nothing."""
+        body = {"id": tenant, "name": name, "parent": parent, "kind": kind}
+        return self._transport.post("/tenants", body)
+
+    def change_tenant(self, tenant: str, name: str | None, parent: str | None) -> Json:
+        """Rename or move it; None stays."""
+        return self._transport.put(f"/tenants/{_part(tenant)}", {"name": name, "parent": parent})
+
     def set_quota(
-        self, dimension: str, limit: str | None, *, tenant: str = "main", person: str = ""
-    ) -> Json:
-        """Set a limit; None removes it."""
+        self, dimension: str, limit: str | None, *, tenant: str = "main", person: str = "",
+        period: str = "",
+    ) -> Json:  # fmt: skip
+        """Set a limit, which begins anew each `period` (day, week, month); None removes it."""
         body = {"tenant": tenant, "person": person, "dimension": dimension, "limit": limit}
+        body |= {"period": period}
         return self._transport.put("/quotas", body)
+
+    def guarantee(self, tenant: str, dimension: str, amount: str) -> Json:
+        """Guarantee a tenant a part of the site; "0" for nothing any more."""
+        body = {"tenant": tenant, "dimension": dimension, "amount": amount}
+        return self._transport.put("/quotas/guaranteed", body)
 
     def audit(self, cursor: str | None = None, limit: int | None = None) -> Page:
         """The audit, the newest first."""
@@ -205,6 +262,64 @@ class Client:
     def reload_menu(self) -> Json:
         """Read the menu file again. Raises BadSetup naming the mistake; the old menu stays."""
         return self._transport.post("/menu/reload")
+
+    # Nodes
+
+    def nodes(self) -> Page:
+        """Nodes as placement sees them."""
+        return _page(self._transport.get("/nodes"))
+
+    def drain(self, node: str, by: str, reason: str = "") -> Json:
+        """Take a node out of service; `by` is like ``"2h"`` or a time with its zone."""
+        return self._transport.post(f"/nodes/{_part(node)}/drain", {"by": by, "reason": reason})
+
+    def drain_all(self, at_most: float, each: str, reason: str = "") -> Page:
+        """Take all nodes out, one after another, at most this part of the GPUs at any time."""
+        body = {"at_most": at_most, "each": each, "reason": reason}
+        return _page(self._transport.post("/nodes/drain", body))
+
+    def resume(self, node: str) -> Json:
+        """Put a node back in service."""
+        return self._transport.post(f"/nodes/{_part(node)}/resume")
+
+    def resume_all(self) -> Page:
+        """Put every node back in service."""
+        return _page(self._transport.post("/nodes/resume"))
+
+    def release_device(self, device: str) -> Json:
+        """End the quarantine of a device."""
+        return self._transport.post(f"/devices/{_part(device)}/release")
+
+    def saved(self, id: str) -> Json:
+        """Say that the work of a workload is saved as of now."""
+        return self._act(id, "saved", {})
+
+    # Reservations
+
+    def reservations(self, state: str = "active", cursor: str | None = None) -> Page:
+        """Reservations that this person may use or administer; `state` is active, ended or all."""
+        return _page(self._transport.get("/reservations", state=state, cursor=cursor))
+
+    def reservation(self, id: str) -> Json:
+        """One reservation with all its windows."""
+        return self._transport.get(f"/reservations/{_part(id)}")
+
+    def check_reservation(self, body: Mapping[str, Any]) -> Json:
+        """Its windows, and what is in the way; nothing is held."""
+        return self._transport.post("/reservations/check", dict(body))
+
+    def reserve(self, body: Mapping[str, Any], *, key: str = "") -> Json:
+        """Hold capacity. Raises Conflict with the window and the nearest free one, or Denied."""
+        return self._transport.post("/reservations", dict(body), key=key or uuid.uuid4().hex)
+
+    def cancel_reservation(self, id: str) -> Json:
+        """Hold nothing of it any more; repeating it changes nothing."""
+        return self._transport.delete(f"/reservations/{_part(id)}")
+
+    def release_window(self, id: str, start: str) -> Json:
+        """Give up one window by its id or its beginning; repeating it changes nothing."""
+        path = f"/reservations/{_part(id)}/windows/{_part(start)}/release"
+        return self._transport.post(path)
 
     # Shared steps
 

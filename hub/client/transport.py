@@ -75,6 +75,10 @@ class Transport:
         """PUT; repeated like a GET, since putting the same again changes nothing."""
         return self._answer("PUT", path, body=body, repeatable=True)
 
+    def delete(self, path: str) -> Json:
+        """DELETE; repeated like a GET, since what is gone stays gone."""
+        return self._answer("DELETE", path, repeatable=True)
+
     @contextmanager
     def lines(self, path: str, headers: Mapping[str, str]) -> Iterator[Iterator[str]]:
         """The lines of a streamed answer. Breaks of the stream raise httpx.TransportError."""
@@ -84,6 +88,19 @@ class Transport:
                 response.read()
                 parsed(response)  # raises what the answer says went wrong
             yield response.iter_lines()
+
+    def download(self, path: str, **query: str | None) -> Iterator[bytes]:
+        """The parts of a file. Raises what the answer says went wrong, or Unavailable when it breaks
+        off."""
+        given = {name: value for name, value in query.items() if value}
+        try:
+            with self._http.stream("GET", self._address(path), params=given) as response:
+                if not response.is_success:
+                    response.read()
+                    parsed(response)
+                yield from response.iter_bytes()
+        except httpx.TransportError as error:
+            raise unreachable(self.url, error) from error
 
     def _address(self, path: str) -> str:
         return f"{self.url}{API}{path}"

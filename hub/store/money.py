@@ -1,23 +1,29 @@
 """The ledger made durable: postings happen once by key, and no account is overdrawn."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import func
 from sqlmodel import Session, col, select, update
 
-from catalog.errors import Refused
+from catalog.errors import Conflict, Refused
 from catalog.units import format_credits
-from hub.store.tables import AccountRow, AttemptRow, EntryRow, PostingRow
-from quotas.ledger import AccountKind, Posting
+from hub.store import day_use
+from hub.store.tables import (
+    AccountRow,
+    AttemptRow,
+    EntryRow,
+    PersonRow,
+    PostingRow,
+    TenantRow,
+    WorkloadRow,
+)
+from quotas import ledger
+from quotas.ledger import AccountKind, Owner, Posting
 
-
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """Whose accounts a posting touches."""
-
-    tenant_id: str
-    person_id: str
+_EVER = 2**62
+"""Micro-credits that can be given out in all, so that every sum fits into 64 bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,29 +52,71 @@ def post(session: Session, owner: Owner, posting: Posting, cause: Cause) -> bool
     )  # fmt: skip
     session.add(row)
     session.flush()
-    posting_id = row.id or 0  # the database gave it one
     for line in posting.lines:
-        account = _account(session, owner, line.account)
-        changed = session.exec(
-            update(AccountRow)
-            .where(col(AccountRow.id) == account)
-            .where(
-                (col(AccountRow.kind) == AccountKind.MINT.value)
-                | (col(AccountRow.balance) + line.amount >= 0)
-            )
-            .values(balance=col(AccountRow.balance) + line.amount)
-        )
-        if changed.rowcount != 1:
-            left = balance(session, owner, line.account)
-            raise Refused(
-                f"{format_credits(-line.amount)} credits are needed and"
-                f" {format_credits(left)} are left",
-                next="choose a shorter time or a smaller share, or ask for more credits",
-                code="credits",
-            )
-        session.add(EntryRow(posting_id=posting_id, account_id=account, amount=line.amount))
+        account = _change(session, line.owner or owner, line.account, line.amount)
+        # The database has given the posting its number.
+        session.add(EntryRow(posting_id=row.id or 0, account_id=account, amount=line.amount))
     session.flush()
     return True
+
+
+def _change(session: Session, owner: Owner, kind: AccountKind, amount: int) -> str:
+    """Move one account, never below what it may be; its id."""
+    account = _account(session, owner, kind)
+    least = -_EVER if kind.may_be_negative else 0
+    changed = session.exec(
+        update(AccountRow)
+        .where(col(AccountRow.id) == account, col(AccountRow.balance) + amount >= least)
+        .values(balance=col(AccountRow.balance) + amount)
+    )
+    if changed.rowcount != 1:
+        raise _not_enough(owner, -amount, balance(session, owner, kind))
+    return account
+
+
+def _not_enough(owner: Owner, wanted: int, left: int) -> Refused:
+    return Refused(
+        f"{format_credits(wanted)} credits are needed and {format_credits(max(0, left))} are left",
+        next="choose a shorter time or a smaller share, or ask for more credits"
+        if owner.person_id
+        else "move fewer, or ask the administrator of the tenant above for more",
+        code="credits",
+    )
+
+
+def post_same(session: Session, owner: Owner, posting: Posting, cause: Cause) -> bool:
+    """As `post`, for a key that a person chose: raises Conflict when it was used for something
+    else than this very posting."""
+    if not was_posted(session, cause.key):
+        return post(session, owner, posting, cause)
+    earlier = session.exec(
+        select(EntryRow.account_id, EntryRow.amount)
+        .join(PostingRow, col(PostingRow.id) == EntryRow.posting_id)
+        .where(PostingRow.key == cause.key)
+    ).all()
+    same = {(_account_id(line.owner or owner, line.account), line.amount) for line in posting.lines}
+    if set(earlier) != same:
+        raise Conflict(
+            "this idempotency key was used for another movement", next="use a new key for each"
+        )
+    return False
+
+
+def refund_lost(session: Session, attempt: AttemptRow, amount: int, cause: Cause) -> int:
+    """Give back what a settled attempt paid for work that was lost, never more than it paid, once
+    for each key; returns what was given back. The workload's cost falls by it."""
+    if was_posted(session, cause.key):
+        return 0
+    paid = day_use.paid_by_attempt(session, [attempt.id]).get(attempt.id, 0)
+    back = ledger.refund_paid(paid, amount)
+    day_use.uncount(session, attempt)
+    row = session.get_one(WorkloadRow, attempt.workload_id)
+    for posting in back:
+        post(session, Owner(attempt.tenant_id, attempt.person_id), posting, cause)
+        row.cost -= posting.moved
+    session.add(row)
+    session.flush()
+    return sum(posting.moved for posting in back)
 
 
 def was_posted(session: Session, key: str) -> bool:
@@ -85,6 +133,37 @@ def balance(session: Session, owner: Owner, kind: AccountKind) -> int:
     return found or 0
 
 
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """Micro-credits of one tenant, without those below it: its own wallet, its people's wallets,
+    what is held for them, what they spent."""
+
+    own: int
+    people: int
+    held: int
+    spent: int
+
+
+def sums(session: Session) -> dict[str, Sums]:
+    """By tenant id; one that never had an account is missing."""
+    own = (col(AccountRow.person_id) == "").label("own")
+    rows = session.exec(
+        select(AccountRow.tenant_id, AccountRow.kind, own, func.sum(AccountRow.balance)).group_by(
+            AccountRow.tenant_id, AccountRow.kind, own
+        )
+    ).all()
+    found: dict[str, dict[tuple[str, bool], int]] = {}
+    for tenant, kind, is_own, amount in rows:
+        found.setdefault(tenant, {})[kind, bool(is_own)] = int(amount or 0)
+    return {
+        tenant: Sums(
+            kinds.get((AccountKind.WALLET, True), 0), kinds.get((AccountKind.WALLET, False), 0),
+            kinds.get((AccountKind.HELD, False), 0), kinds.get((AccountKind.SPENT, False), 0),
+        )
+        for tenant, kinds in found.items()
+    }  # fmt: skip
+
+
 def used_by_tenant(session: Session) -> dict[str, int]:
     """Micro-credits that are held for, or were spent by, the people of each tenant."""
     rows = session.exec(
@@ -97,39 +176,104 @@ def used_by_tenant(session: Session) -> dict[str, int]:
 
 def problems(session: Session) -> list[str]:
     """What is wrong with the ledger, in words; empty when every invariant holds."""
-    found: list[str] = []
+    checks = (_sum, _unbalanced, _drifted, _overdrawn, _misplaced, _held)
+    return [found for check in checks for found in check(session)]
+
+
+def _sum(session: Session) -> Iterator[str]:
     total = session.exec(select(func.sum(AccountRow.balance))).one() or 0
     if total:
-        found.append(f"the accounts sum to {format_credits(int(total))} and should to 0")
-    unbalanced = session.exec(
-        select(EntryRow.posting_id)
-        .group_by(col(EntryRow.posting_id))
-        .having(func.sum(EntryRow.amount) != 0)
+        yield f"the accounts sum to {format_credits(int(total))} and should to 0"
+
+
+def _unbalanced(session: Session) -> Iterator[str]:
+    """A posting whose entries do not sum to zero, or that has none."""
+    rows = session.exec(
+        select(PostingRow.id, func.count(col(EntryRow.account_id)))
+        .join(EntryRow, col(EntryRow.posting_id) == PostingRow.id, isouter=True)
+        .group_by(col(PostingRow.id))
+        .having(
+            (func.coalesce(func.sum(EntryRow.amount), 0) != 0)
+            | (func.count(col(EntryRow.account_id)) == 0)
+        )
     ).all()
-    found += [f"posting {posting} does not balance" for posting in unbalanced]
-    drifted = session.exec(
+    for posting, entries in rows:
+        yield f"posting {posting} " + ("does not balance" if entries else "has no entries")
+    lost = session.exec(
+        select(EntryRow.posting_id)
+        .join(PostingRow, col(PostingRow.id) == EntryRow.posting_id, isouter=True)
+        .where(col(PostingRow.id).is_(None))
+        .distinct()
+    ).all()
+    for posting in lost:
+        yield f"entries belong to posting {posting}, which is not there"
+
+
+def _drifted(session: Session) -> Iterator[str]:
+    rows = session.exec(
         select(AccountRow.id, AccountRow.balance, func.coalesce(func.sum(EntryRow.amount), 0))
         .join(EntryRow, col(EntryRow.account_id) == AccountRow.id, isouter=True)
         .group_by(col(AccountRow.id), col(AccountRow.balance))
     ).all()
-    found += [
-        f"account {account} says {format_credits(int(says))} and its entries"
-        f" {format_credits(int(entries))}"
-        for account, says, entries in drifted
-        if says != entries
-    ]
-    held = session.exec(
-        select(func.sum(AccountRow.balance)).where(AccountRow.kind == AccountKind.HELD.value)
-    ).one()
-    leased = session.exec(
-        select(func.sum(AttemptRow.held)).where(col(AttemptRow.released_at).is_(None))
-    ).one()
-    if int(held or 0) != int(leased or 0):
-        found.append(
-            f"{format_credits(int(held or 0))} is held and the live leases hold"
-            f" {format_credits(int(leased or 0))}"
+    for account, says, entries in rows:
+        if says != entries:
+            yield (
+                f"account {account} says {format_credits(int(says))} and its entries"
+                f" {format_credits(int(entries))}"
+            )
+
+
+def _overdrawn(session: Session) -> Iterator[str]:
+    """The database refuses it; a database that was mended by hand may have it."""
+    rows = session.exec(
+        select(AccountRow.id, AccountRow.balance).where(
+            AccountRow.kind != AccountKind.MINT.value, AccountRow.balance < 0
         )
-    return found
+    ).all()
+    for account, balance_ in rows:
+        yield f"account {account} is overdrawn: {format_credits(balance_)}"
+
+
+def _misplaced(session: Session) -> Iterator[str]:
+    """An account of a tenant or a person that is not there, or under another's id."""
+    rows = session.exec(
+        select(AccountRow, TenantRow.id, PersonRow.id)
+        .join(TenantRow, col(TenantRow.id) == AccountRow.tenant_id, isouter=True)
+        .join(PersonRow, col(PersonRow.id) == AccountRow.person_id, isouter=True)
+    ).all()
+    for account, tenant, person in rows:
+        if tenant is None or (account.person_id and person is None):
+            yield f"account {account.id} belongs to nobody"
+        owner = Owner(account.tenant_id, account.person_id)
+        if account.id != _account_id(owner, AccountKind(account.kind)):
+            yield f"account {account.id} is not where its owner looks for it"
+
+
+def _held(session: Session) -> Iterator[str]:
+    """What is held for each owner is what the owner's live leases hold."""
+    held = session.exec(
+        select(AccountRow.tenant_id, AccountRow.person_id, AccountRow.balance).where(
+            AccountRow.kind == AccountKind.HELD.value, AccountRow.balance != 0
+        )
+    ).all()
+    leased = session.exec(
+        select(AttemptRow.tenant_id, AttemptRow.person_id, func.sum(AttemptRow.held))
+        .where(col(AttemptRow.released_at).is_(None))
+        .group_by(AttemptRow.tenant_id, AttemptRow.person_id)
+    ).all()
+    said = {(tenant, person): int(amount) for tenant, person, amount in held}
+    live = {(tenant, person): int(amount) for tenant, person, amount in leased if amount}
+    for tenant, person in sorted(said.keys() | live.keys()):
+        a, b = said.get((tenant, person), 0), live.get((tenant, person), 0)
+        if a != b:
+            yield (
+                f"{format_credits(a)} is held for {person} in {tenant} and the live leases hold"
+                f" {format_credits(b)}"
+            )
+    for attempt in session.exec(
+        select(AttemptRow.id).where(col(AttemptRow.released_at).is_not(None), AttemptRow.held != 0)
+    ):
+        yield f"attempt {attempt} has ended and holds credits"
 
 
 def _account(session: Session, owner: Owner, kind: AccountKind) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlmodel import Session
 
 from catalog.errors import BadSetup, Unavailable
@@ -68,7 +69,7 @@ class Store:
         """
         with (
             _plain_words(),
-            self._one_at_a_time(),
+            self._writer,  # before it takes a connection: those who wait must not keep them all
             Session(self.engine, expire_on_commit=False) as session,
         ):
             if self.is_sqlite:
@@ -77,14 +78,6 @@ class Store:
                 session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITE_LOCK})
             yield session
             session.commit()
-
-    @contextmanager
-    def _one_at_a_time(self) -> Iterator[None]:
-        if not self.is_sqlite:
-            yield
-            return
-        with self._writer:
-            yield
 
     def check(self) -> None:
         """Raise BadSetup when the database is damaged or out of reach."""
@@ -156,6 +149,10 @@ def _plain_words() -> Iterator[None]:
     """A database that fails in use: a full disk or a lost server, in words."""
     try:
         yield
+    except PoolTimeout as error:
+        raise Unavailable(
+            "too many wait for the database; nothing was changed", next="try again in a moment"
+        ) from error
     except DBAPIError as error:
         said = str(error.orig)
         if "disk is full" in said or "disk I/O error" in said or "readonly" in said:

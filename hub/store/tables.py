@@ -202,7 +202,11 @@ class AttemptRow(SQLModel, table=True):
     """
 
     __tablename__ = "attempt"
-    __table_args__ = (Index("attempt_open", "released_at"),)
+    __table_args__ = (
+        Index("attempt_open", "released_at"),
+        Index("attempt_uncounted", "counted"),
+        Index("attempt_reservation", "reservation"),
+    )
     id: str = Field(primary_key=True)
     workload_id: str = Field(foreign_key="workload.id", index=True)
     tenant_id: str
@@ -234,6 +238,8 @@ class AttemptRow(SQLModel, table=True):
     end_cause: str = ""
     exit_code: int | None = None
     released_at: datetime | None = _time(null=True)
+    counted: str = ""
+    """The time zone by whose days its use stands in `DayUseRow`; empty while it does not."""
 
 
 class ShareRow(SQLModel, table=True):
@@ -271,12 +277,20 @@ class DeviceRow(SQLModel, table=True):
 
 
 class DrainRow(SQLModel, table=True):
-    """A node that is taken out of service: nothing new is placed there, and it is empty by `by`."""
+    """A node that is taken out of service: nothing new is placed there, and it is empty by `by`.
+
+    One of a rolling drain (`roll`) waits until `begun_at`: until no more than `most_out` thousandths
+    of the site are out with it. It then has `span_s` to become empty.
+    """
 
     __tablename__ = "drain"
     id: str = Field(primary_key=True)
     node: str = Field(index=True)
     reason: str = ""
+    roll: str = ""
+    most_out: int = 1000
+    span_s: int = 0
+    begun_at: datetime | None = _time(null=True)
     created_by: str
     created_at: datetime = _time()
     by: datetime = Field(sa_column=Column("due", UtcTime, nullable=False))
@@ -352,6 +366,18 @@ class PriceRow(SQLModel, table=True):
     per_hour: int = _big()
     created_by: str
     created_at: datetime = _time()
+
+
+class DayUseRow(SQLModel, table=True):
+    """What ended attempts of a person used up on a day (ISO 8601) of the site's calendar: milli-GPU
+    × seconds, micro-credits, tokens."""
+
+    __tablename__ = "day_use"
+    tenant_id: str = Field(primary_key=True)
+    person_id: str = Field(primary_key=True)
+    dimension: str = Field(primary_key=True)
+    day: str = Field(primary_key=True)
+    amount: int = _big()
 
 
 class AccountRow(SQLModel, table=True):

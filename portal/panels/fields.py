@@ -63,17 +63,22 @@ def _write_memory(count: int) -> str:
 
 
 _READERS: dict[str, Callable[[str], int]] = {
-    "cpu": parse_milli, "gpu": parse_milli, "memory": parse_bytes, "duration": _seconds,
+    "cpu": parse_milli, "gpu": parse_milli, "gpu_memory": parse_bytes, "gpu_count": int,
+    "memory": parse_bytes, "duration": _seconds,
 }  # fmt: skip
 _WRITERS: dict[str, Callable[[int], str]] = {
     "cpu": lambda milli: f"{milli / 1000:g}",
     "gpu": lambda milli: f"{milli / 1000:g}",
+    "gpu_memory": _write_memory,
+    "gpu_count": str,
     "memory": _write_memory,
     "duration": lambda seconds: format_duration(timedelta(seconds=seconds)),
 }
 _SHOWN: dict[str, Callable[[int], str]] = {
     "cpu": lambda milli: format_cpu(milli).replace(" cpu", " core" if milli == 1000 else " cores"),
     "gpu": format_gpu,
+    "gpu_memory": format_bytes,
+    "gpu_count": str,
     "memory": format_bytes,
     "duration": lambda seconds: format_duration(timedelta(seconds=seconds)),
 }

@@ -57,6 +57,24 @@ export async function postOnce(path, body) {
   }
 }
 
+/** Saves an answer as a file. Raises ApiError. */
+export async function download(path, name) {
+  let answer;
+  try { answer = await fetch(base + path, { headers: MARK, cache: "no-store" }); } catch {
+    throw new ApiError({ code: "offline", message: "Perijove cannot be reached", next: "check your connection and try again" }, 0);
+  }
+  if (answer.status === 401) { signIn(); await new Promise(() => {}); }
+  if (!answer.ok) {
+    const data = await answer.json().catch(() => null);
+    throw new ApiError(data?.error || { code: "error", message: `The file was not made (${answer.status})`, next: "try again; if it stays, tell your administrator" }, answer.status);
+  }
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(await answer.blob());
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+}
+
 export const tellError = (error) => { toast(error.message, error.next, true); };
 
 /** Server-sent events by fetch, because they need our header. Ends when the server ends it. */

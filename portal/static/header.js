@@ -1,12 +1,13 @@
 // What every screen has: navigation, the meter, notices, warnings of the site, leases that end.
 import { post, tellError } from "./api.js";
 import { $, clock, h, keyed, now, prefix, sentence, tick, toast, track } from "./dom.js";
+import { mayReserve } from "./reservations.js";
 import { known, refetch, watch } from "./store.js";
 
-const NAMES = { gpu: "GPU", cpu: "CPU", memory: "Memory", credits: "Credits" };
+const NAMES = { gpu: "GPU", cpu: "CPU", memory: "Memory", credits: "Credits", "gpu-hours": "GPU-hours", tokens: "Tokens" };
 
 function meter(me) {
-  keyed($("meter"), me.meter, (line) => `${line.dimension} ${line.scope}`, (line) => {
+  keyed($("meter"), me.meter, (line) => `${line.dimension} ${line.scope} ${line.period}`, (line) => {
     const of = line.scope === "you" ? NAMES[line.dimension] : `${line.scope} · ${NAMES[line.dimension]}`;
     const part = line.limit ? line.used / line.limit : 0;
     return h("div.gauge", { title: line.scope === "you" ? "you" : line.scope },
@@ -33,6 +34,7 @@ function person(me) {
   $("person").firstElementChild.textContent = name.split(/\s+/).map((word) => word[0]).slice(0, 2).join("").toUpperCase();
   $("who").replaceChildren(h("strong", null, name), h("br"), h("span.muted.small", null, me.person.login));
   for (const node of document.querySelectorAll("[data-admin]")) node.hidden = !me.platform_admin;
+  for (const node of document.querySelectorAll("[data-staff]")) node.hidden = !mayReserve(me);
   const here = document.querySelector(".main-nav [aria-current]");
   const row = here?.closest(".main-nav"); // on a phone it scrolls
   if (row) row.scrollLeft = here.offsetLeft - row.clientWidth / 2;
@@ -69,16 +71,16 @@ async function readAll() {
   refetch("me");
 }
 
-/** 15 and 5 minutes before a lease ends: one line, one click. */
+/** 15 and 5 minutes before a lease ends, or work that was told to go goes: one line, one click. */
 function endings() {
   const box = $("endings");
-  const soon = (known.workloads || []).map((w) => ({ w, left: (Date.parse(w.lease_ends_at || "") - now()) / 60000 }))
+  const soon = (known.workloads || []).map((w) => ({ w, left: (Date.parse(w.goes_at || w.lease_ends_at || "") - now()) / 60000 }))
     .filter(({ w, left }) => w.status === "running" && left > 0 && left <= 15)
-    .map(({ w, left }) => ({ id: w.id, name: w.name, ends: w.lease_ends_at, extend: w.can_extend, last: left <= 5 }));
+    .map(({ w, left }) => ({ id: w.id, name: w.name, ends: w.goes_at || w.lease_ends_at, why: w.goes_at && w.goes_why, extend: w.can_extend, last: left <= 5 }));
   box.hidden = !soon.length;
   keyed(box, soon, (one) => one.id, (one) => h(`div.ending${one.last ? ".last" : ""}`, null,
-    h("p", { role: "status" }, h("strong", null, one.name), " ends in ", h("strong.num", null, h("span", { "data-until": one.ends }))),
-    one.extend
+    h("p", { role: "status" }, h("strong", null, one.name), one.why ? " has to go in " : " ends in ", h("strong.num", null, h("span", { "data-until": one.ends }))),
+    one.why ? h("span.small", null, `${sentence(one.why)}. Save your work: it waits again by itself.`) : one.extend
       ? h("button.button.small", { type: "button", "data-act": "extend", onclick: () => extend(one.id) }, "Extend by 1 hour")
       : h("span.small", null, "Somebody waits for it, so it cannot be extended: save your work.")));
   tick(box);

@@ -53,7 +53,8 @@ function pair(label, ...value) { return h("div", null, h("strong", null, ...valu
 
 function numbers(w) {
   const pairs = [];
-  if (w.lease_ends_at && w.status === "running") pairs.push(pair("time left", h("span", { "data-until": w.lease_ends_at, "data-hotly": "" })));
+  if (w.goes_at) pairs.push(pair("until it goes", h("span", { "data-until": w.goes_at, "data-hotly": "" })));
+  else if (w.lease_ends_at && w.status === "running") pairs.push(pair("time left", h("span", { "data-until": w.lease_ends_at, "data-hotly": "" })));
   if (w.status === "offered") pairs.push(pair("to accept", h("span", { "data-until": w.offered_until, "data-hotly": "" })));
   if (w.status === "queued" && w.position) pairs.push(pair("in the queue", `No. ${w.position}`));
   if (w.status === "queued") pairs.push(pair("expected start", w.starts_at ? clock(w.starts_at) : "not known yet"));
@@ -75,10 +76,37 @@ function steps(w) {
     h("p", { "aria-live": "polite" }, sentence(p.text), "…"));
 }
 
+/** It was told to go: when, why, and what becomes of it. */
+function going(w) {
+  if (!w.goes_at) return null;
+  return h("div.why.turn", { role: "status" },
+    h("p", null, h("strong", null, `It goes at ${clock(w.goes_at)}. `), sentence(w.goes_why), "."),
+    h("p", null, "Save your work: files in your home stay. It waits again by itself, before all others of its class.",
+      w.saved_at ? ` It last said that it saved at ${clock(w.saved_at)}.` : ""));
+}
+
+/** What a person should know of its place before it is lost. */
+function marks(w) {
+  const tag = (text, title) => h("span.tag", { title }, text);
+  const all = [
+    w.preemptible ? tag("may have to go", "It was launched so: urgent work may take its place. It is told before, and waits again by itself.") : null,
+    w.borrowed ? tag("borrowed", "Its place is guaranteed to another group: it goes back when they need it. It is told before, and waits again by itself.") : null,
+    w.again && w.status === "queued" ? tag("waits again", "It lost its place through no fault of its own, so it comes before all others of its class.") : null,
+  ].filter(Boolean);
+  return all.length ? h("p.marks", null, all) : null;
+}
+
+/** A workload behind others, with what decides who is first: what it and its groups used lately. */
+export function withStanding(w) {
+  const said = (known.me?.fair_share || []).map((line) => line.text);
+  return w.status === "queued" && (w.position > 1 || w.reason_code === "queue") && said.length ? { ...w, standing: said.join("; ") } : w;
+}
+
 function why(w) {
   const lines = [w.reason, w.next].filter(Boolean).map((line) => h("p", null, sentence(line)));
   if (w.status === "offered") lines.unshift(h("p", null, h("strong", null, "It is your turn."), " The place is held for you."));
   const notes = LIVE.includes(w.status) ? (w.notes || []).map((note) => h("p.small", null, note)) : [];
+  if (w.standing) lines.push(h("p.small.muted", null, sentence(w.standing), ". Who used less goes first."));
   if (!lines.length && !notes.length) return null;
   return h(`div.why${w.status === "failed" ? ".failed" : w.status === "offered" ? ".turn" : ""}`, null, lines, notes);
 }
@@ -114,7 +142,7 @@ function actions(w) {
   const all = [];
   if (w.status === "running") {
     all.push(h("a.button.primary", { href: w.url, target: "_blank", rel: "noopener", "data-act": "open", "aria-label": `Open JupyterLab: ${w.name}` }, w.kind === "notebook" ? "Open JupyterLab" : "Open"));
-    if (w.can_extend) all.push(button("", "extend", "Extend", () => extend(w.id)));
+    if (w.can_extend && !w.goes_at) all.push(button("", "extend", "Extend", () => extend(w.id)));
   }
   if (w.status === "offered") all.push(button(".primary", "accept", "Accept", (e) => { follow(w.id); act(`workloads/${w.id}/accept`, {}, e.target); }));
   if (["stopped", "failed"].includes(w.status)) {
@@ -148,6 +176,6 @@ export function job(asked, deep = false) {
   const w = atOnce(asked);
   const title = deep ? null : h("h3", { id: `t-${w.id}` }, w.ghost ? w.name : h("a", { href: `${prefix}workloads/${w.id}` }, w.name));
   return h("li", null, h(`article.card.job${LIVE.includes(w.status) ? "" : ".ended"}`, deep ? { "aria-label": w.name } : { "aria-labelledby": `t-${w.id}` },
-    h("div.top-line", null, h("div", null, title, h("p.what", null, what(w))), h(`span.state.${w.status}`, null, STATES[w.status] || w.status)),
-    steps(w), numbers(w), why(w), alternatives(w), notify(w), actions(w)));
+    h("div.top-line", null, h("div", null, title, h("p.what", null, what(w)), marks(w)), h(`span.state.${w.status}`, null, STATES[w.status] || w.status)),
+    steps(w), numbers(w), going(w), why(w), alternatives(w), notify(w), actions(w)));
 }

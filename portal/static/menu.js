@@ -1,6 +1,6 @@
 // The menu, from raw to ready, with what runs already beside it; and the list of all workloads.
 import { $, clock, credits, gib, gpu, h, keyed, prefix, ring, sentence, tick } from "./dom.js";
-import { LIVE, announce, atOnce, job, start } from "./job.js";
+import { LIVE, announce, atOnce, job, start, withStanding } from "./job.js";
 import { known, refetch, want, watch } from "./store.js";
 
 /** What wants something from the person comes first; within that the newest. */
@@ -64,7 +64,7 @@ function workloads(open) {
     if (known.workloadsError && !known.workloads) slot.replaceChildren(failed(known.workloadsError, "workloads"));
     else slot.replaceChildren(none ? h("div.blank", null, h("h3", null, "Nothing is running"), h("p", null, "Pick something from the menu: it is ready in seconds.")) : "");
     slot.hidden = !slot.hasChildNodes() || !slot.textContent;
-    keyed(live, rest(true), (w) => w.id, job);
+    keyed(live, rest(true).map(withStanding), (w) => w.id, job);
     ended.fill();
     tick(live);
     announce();
@@ -82,7 +82,7 @@ export function menuPage() {
     h("section", { "aria-labelledby": "menu" }, h("div.page-head", null, h("div", null, h("h1", { id: "menu" }, "Start something"), h("p", null, "From raw to ready. You pay for the time it runs."))), list),
     aside));
   watch((kind) => {
-    if (kind === "workloads") { mine.fill(); aside.classList.toggle("busy", mine.busy()); }
+    if (kind === "workloads" || (kind === "me" && known.workloads)) { mine.fill(); aside.classList.toggle("busy", mine.busy()); }
     if (kind !== "offers") return;
     list.removeAttribute("aria-busy");
     if (known.offers?.length) keyed(list, known.offers, (o) => o.id, offer);
@@ -95,5 +95,5 @@ export function workloadsPage() {
   const mine = workloads(true);
   $("main").replaceChildren(h("div.page-head", null, h("div", null, h("h1", null, "My workloads"), h("p", null, "What runs, waits, and ran.")), h("a.button.primary", { href: prefix }, "Start something")), mine.node);
   mine.node.classList.add("all");
-  watch((kind) => { if (kind === "workloads") mine.fill(); });
+  watch((kind) => { if (kind === "workloads" || (kind === "me" && known.workloads)) mine.fill(); });
 }

@@ -1,6 +1,6 @@
 // For administrators: who is here, inviting, credits, quotas.
 import { api, post, tellError } from "./api.js";
-import { $, asked, confirmed, credits, h, sentence, toast } from "./dom.js";
+import { $, asked, confirmed, credits, h, sentence, toast, track } from "./dom.js";
 
 const ROLES = ["member", "assistant", "instructor", "admin"];
 
@@ -17,9 +17,22 @@ function showLink(invitation) {
   box.showModal();
 }
 
+const NAMES = { gpu: "GPU", cpu: "CPU", memory: "Memory" };
+const amount = { gpu: (n) => `${n / 1000} ${n === 1000 ? "GPU" : "GPUs"}`, cpu: (n) => `${n / 1000} CPU`, memory: (n) => `${Math.round(n / 2 ** 28) / 4} GiB` };
+
+/** Tenants from the root down, each with its depth. A dimension that nobody set or uses is left out. */
+function inTree(items) {
+  const seen = new Set(items.map((one) => one.tenant));
+  const shown = (one) => one.dimension === "gpu" || one.used || one.guaranteed || one.limit !== null;
+  const walk = (parent, depth) => [...new Set(items.filter((one) => (seen.has(one.parent) ? one.parent : "") === parent).map((one) => one.tenant))]
+    .flatMap((tenant) => [...items.filter((one) => one.tenant === tenant && shown(one)).map((one) => ({ ...one, depth })), ...walk(tenant, depth + 1)]);
+  return walk("", 0);
+}
+
 export function peoplePage() {
   const people = h("tbody");
   const quotas = h("tbody");
+  const uses = h("tbody");
   const attempt = async (work, done) => { try { const answer = await work(); if (done) toast(done); load(); return answer; } catch (error) { tellError(error); return null; } };
 
   async function invite() {
@@ -41,14 +54,32 @@ export function peoplePage() {
   async function limit(quota = {}) {
     const form = await asked("Set a limit", "Leave the limit empty to remove it. Without a person it is for all together, with * for each person.", [
       { name: "tenant", label: "Tenant", value: quota.tenant || "main", required: true }, { name: "person", label: "Person (login)", value: quota.person || "" },
-      { name: "dimension", label: "Of what", options: ["gpu", "cpu", "memory", "workloads"], value: quota.dimension || "gpu" },
+      { name: "dimension", label: "Of what", options: ["gpu", "cpu", "memory", "workloads", "credits", "gpu-hours", "tokens"], value: quota.dimension || "gpu" },
+      { name: "period", label: "Begins anew each (for credits, gpu-hours, tokens)", options: ["", "day", "week", "month"], value: quota.period || "" },
       { name: "limit", label: "Limit", placeholder: "1/2, 8, 32Gi", value: "" }], "Set");
     if (form) attempt(() => api("quotas", { method: "PUT", body: { ...form, limit: form.limit.trim() || null } }), "Set");
   }
 
+  async function guarantee(use) {
+    const form = await asked(`Guarantee for ${use.name}`, "It is always there for them. What they do not use, others borrow and give back. 0 guarantees nothing.", [
+      { name: "dimension", label: "Of what", options: ["gpu", "cpu", "memory"], value: use.dimension },
+      { name: "amount", label: "Guaranteed", placeholder: "1/2, 8, 32Gi", required: true }], "Guarantee");
+    if (form) attempt(() => api("quotas/guaranteed", { method: "PUT", body: { ...form, tenant: use.tenant } }), "Set");
+  }
+
+  const held = (use) => {
+    const [show, most] = [amount[use.dimension], use.limit ?? (use.guaranteed || null)];
+    return h("tr", null, h("td", null, h(`span.depth-${Math.min(use.depth, 4)}`, null, h("strong", null, use.name))), h("td", null, NAMES[use.dimension]),
+      h("td.num", null, use.guaranteed ? show(use.guaranteed) : "–"), h("td.num", null, use.limit === null ? "no limit" : show(use.limit)),
+      h("td.num.wide-bar", null, show(use.used), use.borrowed ? h("span.tag", { title: "Above its guarantee: it goes back when others need theirs" }, `${show(use.borrowed)} borrowed`) : "", most ? track(use.used / most) : ""),
+      h("td.right", null, small("Guarantee", () => guarantee(use), `${NAMES[use.dimension]} of ${use.name}`)));
+  };
+
   const head = (...names) => h("thead", null, h("tr", null, names.map((n) => h("th", { scope: "col" }, n))));
   $("main").replaceChildren(h("div.page-head", null, h("div", null, h("h1", null, "People"), h("p", null, "Who may use this site, and how much.")), h("button.button.primary", { type: "button", onclick: invite }, "Invite")),
     h("section.card", { "aria-label": "People" }, h("div.scroll", null, h("table", null, head("Name", "Role", "Credits", "State", ""), people))),
+    h("section.card.gap", { "aria-labelledby": "h-use" }, h("h2", { id: "h-use" }, "What groups hold"),
+      h("div.scroll", null, h("table", null, head("Group", "Of what", "Guaranteed", "At most", "Held now", ""), uses))),
     h("section.card.gap", { "aria-labelledby": "h-quota" }, h("div.page-head", null, h("h2", { id: "h-quota" }, "Quotas"), h("button.button.small", { type: "button", onclick: () => limit() }, "Set a limit")),
       h("div.scroll", null, h("table", null, head("Tenant", "Person", "Of what", "Limit", ""), quotas))));
 
@@ -62,6 +93,10 @@ export function peoplePage() {
         h("td", null, p.active ? "Active" : h("span.tag.off", null, "Deactivated")),
         h("td.right", null, h("div.acts", null, small("Grant credits", () => grant(p), p.login), small(p.active ? "Deactivate" : "Activate", () => turn(p), p.login))))));
     } catch (error) { people.replaceChildren(blank(5, error)); }
+    try {
+      const items = inTree((await api("quotas/use")).items);
+      uses.replaceChildren(...(items.length ? items.map(held) : [blank(6)]));
+    } catch (error) { uses.replaceChildren(blank(6, error)); }
     try {
       const items = (await api("quotas")).items;
       quotas.replaceChildren(...(items.length ? items.map((q) => h("tr", null, h("td", null, q.tenant), h("td", null, q.person === "*" ? "each person" : q.person || "all together"), h("td", null, q.dimension), h("td.num", null, q.text),

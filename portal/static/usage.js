@@ -1,7 +1,30 @@
 // What was spent: the balance, the burn chart (Panel), the statement.
-import { api, tellError } from "./api.js";
-import { $, clock, credits, h, prefix, sentence } from "./dom.js";
+import { api, download, tellError } from "./api.js";
+import { $, clock, credits, h, now, prefix, sentence } from "./dom.js";
 import { frame } from "./frames.js";
+
+/** A day as `<input type=date>` writes it, by the visitor's clock. */
+const day = (at) => [at.getFullYear(), String(at.getMonth() + 1).padStart(2, "0"), String(at.getDate()).padStart(2, "0")].join("-");
+
+/** The statement between two days as a file; the last day counts whole. */
+function files() {
+  const today = new Date(now());
+  const from = h("input", { type: "date", value: day(new Date(today.getFullYear(), today.getMonth(), 1)), max: day(today), required: true });
+  const to = h("input", { type: "date", value: day(today), max: day(today), required: true });
+  const get = async (format, button) => {
+    if (!from.reportValidity() || !to.reportValidity()) return;
+    button.disabled = true;
+    const begins = new Date(`${from.value}T00:00:00`);
+    const ends = new Date(`${to.value}T00:00:00`);
+    ends.setDate(ends.getDate() + 1);
+    const query = new URLSearchParams({ from: begins.toISOString(), to: ends.toISOString(), format });
+    try { await download(`statement/file?${query}`, `statement_${from.value}_${to.value}.${format}`); } catch (error) { tellError(error); }
+    button.disabled = false;
+  };
+  const button = (format, label) => h("button.button", { type: "button", onclick: (e) => get(format, e.target) }, label);
+  return h("section.card.gap", { "aria-labelledby": "h-file" }, h("h2", { id: "h-file" }, "As a file"),
+    h("div.range", null, h("label.field", null, "From", from), h("label.field", null, "Until", to), button("csv", "Download CSV"), button("parquet", "Download Parquet")));
+}
 
 export async function usagePage() {
   const rows = h("tbody");
@@ -11,7 +34,7 @@ export async function usagePage() {
     h("thead", null, h("tr", null, ["When", "What", "Workload"].map((t) => h("th", { scope: "col" }, t)), h("th.right", { scope: "col" }, "Credits"))), rows));
   const statement = h("section.card.gap", { "aria-labelledby": "h-st" }, h("h2", { id: "h-st" }, "Statement"), table, more);
   $("main").replaceChildren(h("div.page-head", null, h("div", null, h("h1", null, "Usage"), h("p", null, "Credits are held before a start and settled by the second when it ends."))), tiles,
-    h("section.card", { "aria-labelledby": "h-burn" }, h("h2", { id: "h-burn" }, "Balance over time"), frame("panels/usage", "Balance over time")), statement);
+    h("section.card", { "aria-labelledby": "h-burn" }, h("h2", { id: "h-burn" }, "Balance over time"), frame("panels/usage", "Balance over time")), files(), statement);
 
   let cursor = "";
   async function load() {

@@ -1,7 +1,7 @@
 // One workload's own page: progress, history, log, cost, share and what can be done.
 import { api, events } from "./api.js";
 import { $, clock, credits, gib, gpu, h, keyed, prefix, sentence, tick } from "./dom.js";
-import { LIVE, announce, follow, job } from "./job.js";
+import { LIVE, announce, follow, job, withStanding } from "./job.js";
 import { known, watch } from "./store.js";
 
 export function workloadPage(id) {
@@ -29,7 +29,7 @@ export function workloadPage(id) {
     first = false;
     title.textContent = w.name;
     document.title = `${w.name} · Perijove`;
-    keyed(list, [w], (one) => one.id, (one) => job(one, true));
+    keyed(list, [withStanding(w)], (one) => one.id, (one) => job(one, true));
     const fact = (label, value) => h("div", null, h("strong", null, value), label);
     share.replaceChildren(fact(w.share.emulated ? "of an emulated device" : w.share.model || "share", gpu(w.share.milli)),
       w.share.milli ? fact("GPU memory", gib(w.share.memory_mib)) : "", fact("cores", w.cpu), fact("memory", gib(w.memory_mib)),
@@ -61,7 +61,7 @@ export function workloadPage(id) {
     }
   }
 
-  watch((kind) => { if (kind === "workloads") show(); });
+  watch((kind) => { if (kind === "workloads" || (kind === "me" && known.workloads)) show(); });
   readHistory();
   setInterval(() => { if (!document.hidden && (known.workloads || []).some((w) => w.id === id && ["starting", "running"].includes(w.status))) readLog(); }, 5000);
 }

@@ -1,8 +1,10 @@
 """Every route of the public API × everybody who may call it: one declared table of statuses."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +12,16 @@ import pytest
 from fastapi.routing import APIRoute, iter_route_contexts
 from sqlmodel import select
 
-from hub import attempts, launching, people
+from catalog.asks import Ask
+from catalog.units import MICRO
+from hub import attempts, launching, people, reserving, transfers
 from hub.api import app as public
 from hub.lifecycle import EndReason
 from hub.policy import Actor
 from hub.settings import CONTROL_PREFIX
-from hub.store.tables import NoticeRow
+from hub.sight import Sight
+from hub.store.tables import DeviceRow, NoticeRow
+from quotas.windows import Rule
 from tests.site import V1, Site, add_tenant
 
 CALLERS = (
@@ -64,11 +70,60 @@ def noticed(site: Site, owner: Actor) -> str:
         return session.exec(select(NoticeRow.id).where(NoticeRow.workload_id == workload)).one()
 
 
+def funded(site: Site, owner: Actor) -> str:
+    transfers.grant_to_tenant(site.control, platform(site), owner.tenant_id, 5 * MICRO, "once")
+    return owner.tenant_id
+
+
+LAB = {
+    "tenant": "blue", "cpu": "0.001", "first_day": "2026-01-06", "starts": "09:00", "length": "1h",
+}  # fmt: skip
+
+
+def reserved(site: Site, owner: Actor) -> str:
+    """Of the course, in its only window."""
+    at = datetime(2026, 1, 6, 9, tzinfo=UTC)
+    rule = Rule(at.date(), at.date(), at.time(), timedelta(hours=1), UTC)
+    wish = reserving.Wish(
+        "blue", "lab", 1, Ask(1, 0), rule, "UTC", timedelta(minutes=5), timedelta(minutes=15)
+    )
+    return reserving.reserve(site.control, platform(site), wish)
+
+
+def reserved_window(site: Site, owner: Actor) -> str:
+    return f"{reserved(site, owner)} 20260106T0900Z"
+
+
 def open_account(site: Site, owner: Actor) -> str:
     people.set_active(
         site.control, platform(site), people.by_login(site.control, owner.login), active=True
     )
     return owner.login
+
+
+def a_node(site: Site, owner: Actor) -> str:
+    return site.control.nodes[0].name
+
+
+def a_node_of_three(site: Site, owner: Actor) -> str:
+    """A site on which one node may be out."""
+    (here, *_) = site.engine.nodes
+    devices = [replace(d, id=f"{d.id}-{n}") for n in "abc" for d in here.devices]
+    site.control.sight = Sight(
+        tuple(replace(here, name=f"n{i}", devices=(d,)) for i, d in enumerate(devices))
+    )
+    return ""
+
+
+def in_quarantine(site: Site, owner: Actor) -> str:
+    device = site.control.nodes[0].devices[0]
+    with site.control.store.write() as session:
+        row = session.get(DeviceRow, device.id) or DeviceRow(
+            id=device.id, node=site.control.nodes[0].name, model=device.model
+        )
+        row.quarantined_at = site.clock.now()
+        session.add(row)
+    return device.id
 
 
 def platform(site: Site) -> Actor:
@@ -96,6 +151,7 @@ TABLE: dict[tuple[str, str], tuple[Make, Any, str]] = {
     ("GET", W): (running, None, STAFF),
     ("POST", f"{W}/stop"): (running, None, STAFF),
     ("POST", f"{W}/extend"): (running, {"by": "15m"}, STAFF),
+    ("POST", f"{W}/saved"): (running, None, OWNER_ONLY),
     ("POST", f"{W}/relaunch"): (ended, {}, OWNER_CREATES),
     ("POST", f"{W}/accept"): (offered, None, OWNER_ONLY),
     ("POST", f"{W}/notify"): (queued, {"on": True}, OWNER_ONLY),
@@ -116,11 +172,51 @@ TABLE: dict[tuple[str, str], tuple[Make, Any, str]] = {
         nothing, {"tenant": "blue"}, "401 403 403 403 403 201 403 201 401 401 503",
     ),
     ("GET", "/tenants"): (nothing, None, TENANT_ADMINS),
+    ("POST", "/tenants"): (
+        nothing, {"id": "sky", "parent": "blue"}, "401 403 403 403 403 201 403 201 401 401 503",
+    ),
+    ("PUT", "/tenants/{id}"): (
+        funded, {"name": "Blue"}, "401 403 403 403 403 200 403 200 401 401 503",
+    ),
     ("GET", "/quotas"): (nothing, None, TENANT_ADMINS),
+    ("GET", "/quotas/use"): (nothing, None, TENANT_ADMINS),
     ("PUT", "/quotas"): (
         nothing, {"tenant": "blue", "dimension": "gpu", "limit": "4"}, PLATFORM_ONLY,
     ),
+    ("PUT", "/quotas/guaranteed"): (
+        nothing, {"tenant": "blue", "dimension": "gpu", "amount": "1"}, PLATFORM_ONLY,
+    ),
+    ("GET", "/reservations"): (nothing, None, EVERYBODY),
+    ("GET", "/reservations/{id}"): (
+        reserved, None, "401 200 200 200 200 200 404 200 401 401 503",
+    ),
+    ("POST", "/reservations/check"): (
+        nothing, LAB, "401 403 403 200 200 200 403 200 401 401 503",
+    ),
+    ("POST", "/reservations"): (nothing, LAB, "401 403 403 201 201 201 403 201 401 401 503"),
+    ("DELETE", "/reservations/{id}"): (
+        reserved, None, "401 403 403 200 200 200 404 200 401 401 503",
+    ),
+    ("POST", "/reservations/{id}/windows/{id}/release"): (
+        reserved_window, None, "401 403 403 200 200 200 404 200 401 401 503",
+    ),
     ("GET", "/audit"): (nothing, None, PLATFORM_ONLY),
+    ("GET", "/nodes"): (nothing, None, PLATFORM_ONLY),
+    ("POST", "/nodes/drain"): (a_node_of_three, {"at_most": 0.5}, PLATFORM_ONLY),
+    ("POST", "/nodes/resume"): (nothing, None, PLATFORM_ONLY),
+    ("POST", "/nodes/{id}/drain"): (a_node, {"by": "2h"}, PLATFORM_ONLY),
+    ("POST", "/nodes/{id}/resume"): (a_node, None, PLATFORM_ONLY),
+    ("POST", "/devices/{id}/release"): (in_quarantine, None, PLATFORM_ONLY),
+    ("GET", "/accounts"): (nothing, None, TENANT_ADMINS),
+    ("POST", "/tenants/{id}/grant"): (funded, {"credits": "1"}, PLATFORM_ONLY),
+    ("POST", "/credits/transfer"): (
+        funded, {"from": {"tenant": "blue"}, "to": {"person": "mia"}, "credits": "1"},
+        "401 403 403 403 403 200 403 200 401 401 503",
+    ),
+    ("GET", "/statement"): (nothing, None, EVERYBODY),
+    ("GET", "/statement/file"): (nothing, None, EVERYBODY),
+    ("GET", "/prices"): (nothing, None, EVERYBODY),
+    ("PUT", "/prices"): (nothing, {"offer": "cpu", "per_hour": "0.5"}, PLATFORM_ONLY),
 }  # fmt: skip
 PUBLIC = {("GET", f"{CONTROL_PREFIX}/healthz"), ("GET", f"{CONTROL_PREFIX}/openapi.json")}
 
@@ -192,7 +288,9 @@ async def test_who_may_call_it(campus: Site, route: tuple[str, str]) -> None:
     owner, found = people.actor_of(campus.control, "mia"), []
     for caller in CALLERS:
         made = make(campus, owner)
-        address = V1 + path.replace("{id}", made)
+        address = V1 + path
+        for part in made.split():
+            address = address.replace("{id}", part, 1)
         headers = headers_of(campus, caller)
         if path == "/stream":
             found.append(await status_of_stream(campus, address, headers))
@@ -222,8 +320,7 @@ def routes() -> set[tuple[str, str]]:
 
 def test_every_route_has_its_row() -> None:
     rows = {(method, V1 + path) for method, path in TABLE} | PUBLIC
-    plain = {(m, p.replace("{workload_id}", "{id}")) for m, p in routes()}
-    plain = {(m, p.replace("{notice_id}", "{id}").replace("{login}", "{id}")) for m, p in plain}
+    plain = {(method, re.sub(r"\{\w+\}", "{id}", path)) for method, path in routes()}
     assert plain == rows
 
 

@@ -20,6 +20,7 @@ GOLDEN = {
     Action.READ_WORKLOAD: "o assistant instructor admin",
     Action.STOP: "o assistant instructor admin",
     Action.EXTEND: "o assistant instructor admin",
+    Action.REPORT_SAVED: "o",
     Action.READ_LOGS: "o admin",
     Action.READ_USAGE: "o",
     Action.READ_INVENTORY: "o",
@@ -29,9 +30,17 @@ GOLDEN = {
     Action.READ_QUOTA: "admin",
     Action.SET_QUOTA: "",
     Action.GRANT_CREDITS: "",
+    Action.TRANSFER_CREDITS: "admin",
+    Action.READ_ACCOUNTS: "admin",
+    Action.READ_STATEMENT: "o admin",
+    Action.SET_PRICE: "",
     Action.READ_TENANTS: "admin",
+    Action.MANAGE_TENANTS: "admin",
+    Action.READ_RESERVATIONS: "o assistant instructor admin",
+    Action.RESERVE: "assistant instructor admin",
     Action.READ_AUDIT: "",
     Action.RELOAD_MENU: "",
+    Action.MANAGE_NODES: "",
 }
 THEIRS = Object("p-owner", ("blue", ROOT_TENANT), "workload 'w-1'")
 

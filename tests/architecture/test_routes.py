@@ -64,4 +64,4 @@ def test_every_route_of_the_routers_asks_who_calls() -> None:
             if not any("router." in ast.unparse(d) for d in node.decorator_list):
                 continue
             annotations = {ast.unparse(a.annotation) for a in node.args.args if a.annotation}
-            assert "ActorArg" in annotations, f"{file.name}: {node.name}"
+            assert annotations & {"ActorArg", "InsideArg"}, f"{file.name}: {node.name}"

@@ -18,7 +18,13 @@ from tests.live import PERIJOVE, LiveSite
 
 MACHINE = {"make up", "make test"}
 """What `make` does has tests of its own; here it is enough that the target is there."""
-PAGES_RUN = ("docs/quickstart.md", "docs/concepts/quota.md", "docs/offers.md", "docs/sign-in.md")
+PAGES_RUN = (
+    "docs/quickstart.md",
+    "docs/concepts/quota.md",
+    "docs/concepts/reservation.md",
+    "docs/offers.md",
+    "docs/sign-in.md",
+)
 
 
 @pytest.fixture(scope="module")

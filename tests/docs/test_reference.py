@@ -1,8 +1,10 @@
 """Tables of the handbook say what the code says."""
 
+import pkgutil
 import re
 import subprocess
 from enum import StrEnum
+from importlib import import_module
 
 import pytest
 from fastapi.routing import APIRoute
@@ -11,13 +13,14 @@ from catalog.errors import BY_CODE, PerijoveError
 from catalog.inventory import Device, Mode, Share, Vendor
 from catalog.offers import FieldSpec, OfferSpec, Quantity, parse_menu
 from catalog.units import MICRO
+from hub.api import routers
 from hub.api.errors import STATUS
-from hub.api.routers import account, administration, menu, workloads
 from hub.lifecycle import MOVES, EndReason, Status
 from hub.policy import TABLE, Action, Relation
 from hub.settings import Settings
 from quotas.ledger import AccountKind, PostingKind
 from quotas.limits import Dimension
+from quotas.reservations import WindowState
 from quotas.verdict import Code
 from spawners.local.gpu import render_gpu_environment
 from spawners.local.processes import MARKER
@@ -51,6 +54,7 @@ def test_statuses_and_moves_are_the_table() -> None:
         ("workload", "Why it ended", EndReason),
         ("verdict", "", Code),
         ("quota", "", Dimension),
+        ("reservation", "", WindowState),
     ],
 )
 def test_a_table_names_every_value(page: str, heading: str, kind: type[StrEnum]) -> None:
@@ -67,8 +71,8 @@ def test_the_ledger_page_names_every_account_and_posting() -> None:
 def test_every_route_is_documented_with_its_action() -> None:
     real = {
         (method, route.path, (route.openapi_extra or {}).get("x-action"))
-        for router in (account.router, administration.router, menu.router, workloads.router)
-        for route in router.routes
+        for found in pkgutil.iter_modules(routers.__path__)
+        for route in import_module(f"{routers.__name__}.{found.name}").router.routes
         if isinstance(route, APIRoute)
         for method in route.methods or ()
     }

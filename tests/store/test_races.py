@@ -244,3 +244,13 @@ def test_two_processes_grant_the_last_quarter_once(
         process.join(30)
     assert held_milli(control) == 2000
     assert leaks(control) == []
+
+
+def test_writers_that_wait_leave_a_connection_to_the_one_that_writes(control: Control) -> None:
+    """More of them than connections: the one whose turn it is may still read besides."""
+
+    def write_and_read() -> int:
+        with control.store.write(), control.store.read() as beside:
+            return len(beside.exec(select(WorkloadRow.id)).all())
+
+    assert at_once(*[write_and_read] * 40) == [0] * 40

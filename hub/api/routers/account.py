@@ -11,7 +11,7 @@ from catalog.units import format_credits
 from hub import launching
 from hub.api import schema
 from hub.api.access import ActorArg, ControlArg, does
-from hub.api.views import gpu_hours, meter, tenant_names
+from hub.api.views import budget_lines, fair_share_lines, gpu_hours, meter, tenant_names
 from hub.policy import ANYBODY, Action, Actor, require
 from hub.site import site_view
 from hub.store import money
@@ -49,7 +49,8 @@ def me(control: ControlArg, actor: ActorArg) -> schema.Me:
         balance=format_credits(standing.balance),
         held=format_credits(held),
         spent=format_credits(spent),
-        meter=meter(standing, held, spent),
+        meter=[*budget_lines(control, standing), *meter(standing, held, spent)],
+        fair_share=fair_share_lines(standing),
         site=site_view(control, admin=actor.platform_admin),
         unread=unread,
     )
@@ -171,7 +172,7 @@ def _changes(session: Session, posting_ids: list[int], kind: AccountKind) -> dic
 
 def _said(text: str, paid: int) -> str:
     """A settlement leaves the wallet alone: it was set aside before."""
-    return f"{text}: {format_credits(paid)} of what was set aside" if paid else text
+    return f"{text}: {format_credits(paid)} of what was set aside" if paid > 0 else text
 
 
 def _notice(row: NoticeRow) -> schema.Notice:

@@ -7,7 +7,7 @@ from sqlmodel import Session, col, select
 
 from catalog.errors import BadValue, NotFound
 from catalog.units import parse_bytes, parse_credits, parse_milli
-from hub import closing, people
+from hub import closing, guarantees, people, transfers
 from hub.api import schema
 from hub.api.access import ActorArg, ControlArg, HubArg, does
 from hub.api.routers.account import person_view
@@ -18,6 +18,7 @@ from hub.store.ids import new_id
 from hub.store.tables import AuditRow, MembershipRow, PersonRow, QuotaRow, TenantRow
 from hub.world import tenant_path
 from quotas.limits import Dimension
+from quotas.periods import Period, Span, demand_period, show_moment, span_at
 
 router = APIRouter()
 
@@ -74,7 +75,7 @@ def grant(
     """Give credits."""
     require(actor, Action.GRANT_CREDITS, ANYBODY_OF_SITE)
     person = people.by_login(control, login)
-    amount = parse_credits(body.credits)
+    amount = transfers.amount_of(body.credits)
     people.grant_credits(control, actor, person, amount, idempotency_key or new_id("g"))
     return _show(control, person.id)
 
@@ -114,8 +115,9 @@ def quotas(control: ControlArg, actor: ActorArg) -> schema.Page[schema.QuotaView
         seen = [
             schema.QuotaView(
                 tenant=row.tenant_id, person=logins.get(row.person_id, row.person_id),
-                dimension=row.dimension, limit=row.limit,
-                text="no limit" if row.limit is None else Dimension(row.dimension).show(row.limit),
+                dimension=row.dimension, limit=row.limit, period=row.period,
+                guaranteed=row.guaranteed,
+                resets_at=_span(control, row).ends_at, text=_limit_text(control, row),
             )
             for row in rows
             if allowed(actor, Action.READ_QUOTA, _tenant(session, row.tenant_id))
@@ -131,33 +133,49 @@ def set_quota(
     require(actor, Action.SET_QUOTA, ANYBODY_OF_SITE)
     dimension = Dimension(body.dimension)
     limit = None if body.limit is None else _amount(dimension, body.limit)
-    if dimension is Dimension.CREDITS and body.person:
-        raise BadValue(
-            "dimension: credits are limited for a tenant; a person has what was granted",
-            next="leave the person out, or grant credits to the person",
-        )
+    if limit is not None:
+        demand_period(dimension, Period(body.period), person=bool(body.person))
     with control.store.write() as session:
         if session.get(TenantRow, body.tenant) is None:
             raise NotFound(f"there is no tenant {body.tenant!r}", next="see the list of tenants")
         person_id = _person_id(session, body.person)
         row = session.get(QuotaRow, (body.tenant, person_id, dimension.value))
         if limit is None:
-            if row is not None:
+            if row is not None and row.guaranteed:
+                row.limit, row.period = None, ""
+                session.add(row)
+            elif row is not None:
                 session.delete(row)
         elif row is None:
             session.add(
                 QuotaRow(
-                    tenant_id=body.tenant, person_id=person_id, dimension=dimension, limit=limit
+                    tenant_id=body.tenant, person_id=person_id, dimension=dimension, limit=limit,
+                    period=body.period,
                 )
-            )
+            )  # fmt: skip
         else:
-            row.limit = limit
+            row.limit, row.period = limit, body.period
             session.add(row)
+        session.flush()
+        guarantees.demand_sound(session)
         audit.record(
             session, control.clock.now(), actor.person_id, "set-quota",
-            body.person or body.tenant, body.tenant, {"dimension": dimension, "limit": limit},
+            body.person or body.tenant, body.tenant,
+            {"dimension": dimension, "limit": limit, "period": body.period},
         )  # fmt: skip
     control.wake()
+    return quotas(control, actor)
+
+
+@router.put("/quotas/guaranteed", **does(Action.SET_QUOTA))
+def guarantee(
+    body: schema.GuaranteeBody, control: ControlArg, actor: ActorArg
+) -> schema.Page[schema.QuotaView]:
+    """Guarantee a tenant a part of the site. Others borrow what it does not use."""
+    require(actor, Action.SET_QUOTA, ANYBODY_OF_SITE)
+    dimension = Dimension(body.dimension)
+    amount = _amount(dimension, body.amount)
+    guarantees.guarantee(control, actor, body.tenant, dimension, amount)
     return quotas(control, actor)
 
 
@@ -233,13 +251,32 @@ def _person_id(session: Session, name: str) -> str:
     return found
 
 
+def _span(control: Control, row: QuotaRow) -> Span:
+    return span_at(Period(row.period), control.clock.now(), control.settings.zone)
+
+
+def _limit_text(control: Control, row: QuotaRow) -> str:
+    """``"10 GPU-hours a week, resets on 1 December 00:00 UTC"``, ``"4 GPUs, 2 GPUs guaranteed"``."""
+    show = Dimension(row.dimension).show
+    sure = f", {show(row.guaranteed)} guaranteed" if row.guaranteed else ""
+    if row.limit is None:
+        return f"no limit{sure}"
+    text = f"{show(row.limit)}{Period(row.period).each}{sure}"
+    resets_at = _span(control, row).ends_at
+    if resets_at is None:
+        return text
+    return f"{text}, resets on {show_moment(resets_at, control.settings.zone)}"
+
+
 def _amount(dimension: Dimension, text: str) -> int:
     match dimension:
-        case Dimension.MEMORY:
+        case Dimension.MEMORY | Dimension.STORAGE:
             amount = parse_bytes(text)
+        case Dimension.GPU_HOURS:
+            amount = parse_milli(text) * 3600
         case Dimension.CREDITS:
             amount = parse_credits(text)
-        case Dimension.WORKLOADS:
+        case Dimension.WORKLOADS | Dimension.TOKENS:
             if not text.isdecimal():
                 raise BadValue(f"limit: {text!r} is not a whole number", next="write it like 5")
             amount = int(text)

@@ -18,6 +18,14 @@ from hub.up.home import free_bytes
 _LITTLE = 5 * GIB
 _TOO_LITTLE = 200 * MIB
 _FEW_FILES = 1000
+INVARIANTS = {
+    "ledger": "postings balance, accounts are the sum of their entries, holds are those of leases",
+    "budgets": "what is counted by day is what the attempts used",
+    "shares": "what devices hold is the sum of the shares on them",
+    "tenants": "every tenant has its parent, and no guarantee is above its parent's",
+    "audit": "no line of the audit was changed",
+}
+"""What control looks at when it is asked for invariants, and what is so when all is well."""
 
 
 def check_data(settings: Settings) -> Iterator[Finding]:
@@ -108,13 +116,14 @@ def _ledger(settings: Settings) -> Iterator[Finding]:
     if not settings.socket.exists():
         return
     try:
-        problems = ControlDoor(settings).ask("GET", "/internal/invariants").get("problems", [])
+        found = ControlDoor(settings).ask("GET", "/internal/invariants")
     except Unavailable as error:
         yield warn("ledger", f"not checked: {error.message}", "start `perijove up` and try again")
         return
-    for problem in problems:
-        yield bad(
-            "ledger", str(problem), "take a backup, and report this as a bug with the audit log"
-        )
-    if not problems:
-        yield ok("ledger", "every account and every share adds up")
+    for name, sound in INVARIANTS.items():
+        for problem in found.get(name, []):
+            yield bad(
+                name, str(problem), "take a backup, and report this as a bug with the audit log"
+            )
+        if not found.get(name):
+            yield ok(name, sound)

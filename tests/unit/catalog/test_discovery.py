@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from catalog.asks import Ask
 from catalog.clock import ManualClock
 from catalog.discovery import Discovery, Reading
 from catalog.discovery.amd import AmdSource, load_amdsmi
@@ -14,6 +15,7 @@ from catalog.discovery.host import Host
 from catalog.discovery.nvidia import NvidiaSource
 from catalog.errors import BadSetup
 from catalog.inventory import Capacity, Device, Health, Mode, Vendor
+from catalog.placement import BestFit, NoRoom
 from catalog.units import GIB
 
 HOST = Host("lab", 6000, 20 * GIB)
@@ -63,8 +65,7 @@ def test_a_real_device_leaves_no_room_for_emulated_ones_even_when_it_is_gone() -
     (gone,) = devices(found)
     assert gone.health is Health.GONE
     assert "2026-01-05 09:00 UTC" in gone.health_reason
-    (free,) = Capacity.of(found.nodes()).nodes.values()
-    assert free.device_milli == {"GPU-a": 0}
+    assert isinstance(BestFit().place(Ask(0, 0, 250), Capacity.of(found.nodes())), NoRoom)
 
 
 def test_warnings_can_be_asked_for_first() -> None:
@@ -112,6 +113,17 @@ def test_a_listed_device_can_be_withdrawn_and_shrunk_but_never_grown(tmp_path: P
     assert b == second
     assert (x.health, x.model) == (Health.GONE, "L4")
     assert (toy.emulated, toy.memory_mib, toy.health) == (True, 4096, Health.OK)
+
+
+def test_the_file_says_how_a_device_may_be_shared(tmp_path: Path) -> None:
+    path = inventory_file(
+        tmp_path,
+        "devices:\n"
+        "  - {id: GPU-a, vendor: nvidia, sharing: whole}\n"
+        "  - {id: toy, model: H200, memory: 141Gi, sharing: mig}\n",
+    )
+    real, toy = devices(discovery(path, nvml=Said(CARD)))
+    assert (real.sharing, toy.sharing, toy.emulated) == (Mode.WHOLE, Mode.MIG, True)
 
 
 def test_the_driver_is_believed_when_it_is_worse_than_the_file(tmp_path: Path) -> None:

@@ -80,6 +80,19 @@ DEVICE = "  - {id: a, model: M, memory: 8Gi}\n"
         ("devices:\n  - {id: a, model: M, memory: 8Gi, color: red}\n", "devices[0].color"),
         ("devices:\n  - {id: a, model: M, memory: 8Gi, vendor: intel}\n", "devices[0].vendor"),
         ("devices:\n  - {id: a, model: M, memory: 8Gi, health: fine}\n", "devices[0].health"),
+        ("devices:\n  - {id: a, model: M, memory: 8Gi, sharing: both}\n", "devices[0].sharing"),
+        (
+            "devices:\n  - {id: a, model: T4, memory: 16Gi, sharing: mig}\n",
+            "T4 with 16 GiB has no MIG profiles",
+        ),
+        (
+            "devices:\n  - {id: a, model: H200, memory: 24Gi, sharing: mig}\n",
+            "H200 with 24 GiB has no MIG profiles",
+        ),
+        (
+            "devices:\n  - {id: a, vendor: nvidia, sharing: mig}\n",
+            "the engine of this machine makes no MIG instances",
+        ),
         ("devices:\n  - {id: a}\n", "needs a model and a memory"),
         ("devices:\n  - {model: M, memory: 8Gi}\n", "devices[0].id: it is missing"),
         ("devices:\n  - {id: 'a b', model: M, memory: 8Gi}\n", "devices[0].id"),

@@ -92,6 +92,31 @@ def test_more_than_one_device_is_whole() -> None:
         offer.answer({"gpu": 1.5})
 
 
+def test_shares_of_several_devices_are_counted_together() -> None:
+    offer = one(gpu={"default": "1/4", "choices": ["1/4", "1/2"]}, gpu_count={"fixed": 2})
+    ask = offer.answer({"gpu": "1/2"}).ask
+    assert (ask.gpu_milli, ask.gpu_count, ask.parts) == (1000, 2, (500, 500))
+    assert offer.answer({"gpu": "1/2"}).price_per_hour == parse_credits(2)
+
+
+def test_a_share_may_be_asked_for_by_memory() -> None:
+    offer = one(gpu_memory={"default": "10Gi", "min": "5Gi", "max": "40Gi"})
+    ask = offer.answer({"gpu_memory": "20Gi"}).ask
+    assert (ask.gpu_milli, ask.gpu_memory_mib, ask.count) == (0, 20_480, 1)
+    assert offer.answer({"gpu_memory": "20Gi"}).price_per_hour == parse_credits(2)
+    assert dict(offer.answer({"gpu_memory": "20Gi"}).set) == {"gpu_memory": "20Gi"}
+
+
+def test_an_offer_says_where_and_how_it_may_run() -> None:
+    row = offer_of(gpu={"fixed": 8}) | {
+        "whole_node": True, "vendors": ["nvidia"], "models": ["H200"], "priority": "best-effort",
+        "preemptible": True, "split": True,
+    }  # fmt: skip
+    ask = menu_of(row).offers["o"].answer({}).ask
+    assert (ask.whole_node, ask.split, ask.preemptible) == (True, True, True)
+    assert (ask.vendors, ask.models, ask.priority) == (("nvidia",), ("H200",), "best-effort")
+
+
 def test_prices_follow_what_is_chosen() -> None:
     row = offer_of(
         cpu={"default": 1, "min": 0.5, "max": 4},
@@ -148,6 +173,17 @@ BAD_ROWS: list[tuple[dict[str, Any], str]] = [
     (offer_of() | {"kind": "spaceship"}, "kind"),
     (offer_of() | {"fields": {"cpu": {"fixed": 1}}}, "needs the fields"),
     (offer_of() | {"fields": {"tpu": {"fixed": 1}}}, "fields.tpu"),
+    (offer_of(gpu={"fixed": 1.5}), "offer o, fields: gpu: 1.5 is more than one device"),
+    (offer_of(gpu={"fixed": 2}, gpu_count={"fixed": 2}), "more than one device and not whole"),
+    (offer_of(gpu={"fixed": 1}, gpu_memory={"fixed": "1Gi"}), "two ways to say the same"),
+    (offer_of(gpu_count={"fixed": 2}), "gpu_count needs gpu or gpu_memory"),
+    (offer_of(gpu={"fixed": 1}, gpu_count={"fixed": 0}), "fields.gpu_count: the smallest value 0"),
+    (offer_of(gpu={"fixed": 1}, gpu_count={"fixed": "two"}), "is not a number of devices"),
+    (offer_of(gpu_memory={"fixed": "90Ti"}), "fields.gpu_memory: the smallest value 90Ti"),
+    (offer_of() | {"vendors": ["intel"]}, "vendors.0"),
+    (offer_of() | {"preemptible": "perhaps"}, "preemptible"),
+    (offer_of() | {"whole_node": True}, "whole_node needs the field gpu"),
+    (offer_of(gpu={"fixed": "1/2"}) | {"whole_node": True}, "comes with whole devices"),
 ]  # fmt: skip
 
 

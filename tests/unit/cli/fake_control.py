@@ -20,22 +20,33 @@ from fastapi.responses import HTMLResponse, JSONResponse, StreamingResponse
 
 from hub.api.schema import (
     CheckBody,
+    DrainBody,
     Event,
     ExtendBody,
     GrantBody,
+    GuaranteeBody,
     InventoryView,
     InviteBody,
     LaunchBody,
     Me,
+    NodeState,
     NotifyBody,
     OfferView,
     PersonView,
+    PriceBody,
     QuotaBody,
     RelaunchBody,
+    RollBody,
+    Statement,
+    TenantBody,
+    TenantChange,
+    TenantView,
+    TransferBody,
     Usage,
     VerdictView,
     WorkloadView,
 )
+from tests.unit.cli import fake_reservations
 
 V1 = "/services/control/v1"
 TOKEN = "hub-token-of-ada"
@@ -56,6 +67,28 @@ WAITS = FITS | {
 DENIED = FITS | {
     "verdict": "denied", "reason": "your quota is 1/2 GPU and 1/2 is held", "code": "quota-gpu",
     "next": "stop something, or ask your administrator for more", "alternatives": [ALTERNATIVE],
+}  # fmt: skip
+
+
+ACCOUNT = {
+    "tenant": "main", "name": "Main", "balance": "10.00", "people": "200.00", "held": "0.40",
+    "spent": "3.00",
+}  # fmt: skip
+PRICED = {
+    "offer": "gpu-quarter", "title": "Quarter GPU", "per_hour": "0.30", "starts_at": None,
+    "in_effect": True,
+}  # fmt: skip
+STATEMENT = {
+    "of": "tenant-main", "starts_at": NOW, "ends_at": NOW, "opening": "1.00", "closing": "0.40",
+    "used": "0.60", "by_offer": [{"id": "gpu-quarter", "used": "0.60"}], "by_person": [],
+    "items": [
+        {
+            "id": "7", "at": NOW, "kind": "settle", "tenant": "main", "person": "ada",
+            "amount": "0.00", "held": "-0.60", "used": "0.60", "balance": "0.40",
+            "offer": "gpu-quarter", "workload": "w1", "workload_name": "my-lab", "text": "used",
+        }
+    ],
+    "next": None,
 }  # fmt: skip
 
 
@@ -90,7 +123,9 @@ class Site:
             "cpu": "2", "memory_mib": 4096, "price": PRICE, "held": "0.40", "owner": "ada",
             "tenant": "main", "created_at": NOW, "started_at": None,
             "ended_at": NOW if ended else None, "lease_ends_at": NOW + timedelta(hours=2),
-            "offered_until": None, "can_extend": True, "notify": False, "position": None,
+            "offered_until": None, "preemptible": False,
+            "borrowed": False, "goes_at": None, "goes_why": "", "again": "", "saved_at": None,
+            "can_extend": True, "notify": False, "position": None,
             "starts_at": None, "alternatives": [], "progress": None, "notes": [],
             "suggestion": None,
         } | changes  # fmt: skip
@@ -160,8 +195,18 @@ def build(box: list[Site]) -> FastAPI:
     async def _(_: Request, missing: KeyError) -> Response:
         return said(404, "not-found", f"there is no {missing}")
 
-    for add in (_reading, _launching, _acting, _telling, _administration, _quotas, _internal):
+    for add in (
+        _reading,
+        _launching,
+        _acting,
+        _telling,
+        _administration,
+        _money, _quotas,
+        _nodes,
+        _internal,
+    ):
         add(app, box)
+    fake_reservations.add(app)
     return app
 
 
@@ -175,10 +220,11 @@ def _reading(app: FastAPI, box: list[Site]) -> None:
             "limit": 500,
             "text": "1/4 of 1/2",
         }
+        share = {"scope": "you", "share": 0.032, "text": "you used 3.2 % of the site lately"}
         site = {"emulated": True, "trust_everyone": False, "warnings": [], "version": "0.1.0"}
         return {
             "person": person("ada"), "platform_admin": False, "balance": "99.60", "held": "0.40",
-            "spent": "0", "meter": [meter], "site": site, "unread": 1,
+            "spent": "0", "meter": [meter], "fair_share": [share], "site": site, "unread": 1,
         }  # fmt: skip
 
     @app.get(V1 + "/offers")
@@ -337,6 +383,36 @@ def _administration(app: FastAPI, box: list[Site]) -> None:
         return {"url": "/hub/invite?code=abc", "expires_at": NOW}
 
 
+def _money(app: FastAPI, box: list[Site]) -> None:
+    @app.get(V1 + "/accounts")
+    async def _() -> Any:
+        return page([ACCOUNT])
+
+    @app.post(V1 + "/tenants/{tenant}/grant")
+    async def _(tenant: str, body: GrantBody) -> Any:
+        return page([ACCOUNT])
+
+    @app.post(V1 + "/credits/transfer")
+    async def _(body: TransferBody) -> Any:
+        return page([ACCOUNT])
+
+    @app.get(V1 + "/prices")
+    async def _() -> Any:
+        return page([PRICED, PRICED | {"starts_at": NOW, "in_effect": False}])
+
+    @app.put(V1 + "/prices")
+    async def _(body: PriceBody) -> Any:
+        return page([PRICED])
+
+    @app.get(V1 + "/statement", response_model=Statement)
+    async def _(request: Request) -> Any:
+        return STATEMENT
+
+    @app.get(V1 + "/statement/file")
+    async def _(request: Request) -> Response:
+        return Response(f"a whole {request.query_params['format']} file".encode())
+
+
 def _quotas(app: FastAPI, box: list[Site]) -> None:
     @app.get(V1 + "/quotas")
     async def _() -> Any:
@@ -348,9 +424,21 @@ def _quotas(app: FastAPI, box: list[Site]) -> None:
     async def _(body: QuotaBody) -> Any:
         return body.model_dump() | {"text": ""}
 
+    @app.put(V1 + "/quotas/guaranteed")
+    async def _(body: GuaranteeBody) -> Any:
+        return page([])
+
     @app.get(V1 + "/tenants")
     async def _() -> Any:
         return page([])
+
+    @app.post(V1 + "/tenants", response_model=TenantView)
+    async def _(body: TenantBody) -> Any:
+        return {"id": body.id, "name": body.name, "parent": body.parent, "kind": body.kind}
+
+    @app.put(V1 + "/tenants/{tenant}", response_model=TenantView)
+    async def _(tenant: str, body: TenantChange) -> Any:
+        return {"id": tenant, "name": body.name, "parent": body.parent, "kind": "group"}
 
     @app.get(V1 + "/audit")
     async def _() -> Any:
@@ -366,6 +454,46 @@ def _quotas(app: FastAPI, box: list[Site]) -> None:
     @app.post(V1 + "/menu/reload")
     async def _() -> Any:
         return {"offers": 5}
+
+
+def _nodes(app: FastAPI, box: list[Site]) -> None:
+    def state(name: str, word: str = "in service") -> dict[str, Any]:
+        by = NOW + timedelta(hours=2) if word == "draining" else None
+        device = {
+            "id": f"{name}-0", "model": "L4", "health": "failing", "held_milli": 0,
+            "health_reason": "3 starts in a row failed on it", "failed_starts": 3,
+            "quarantined": True,
+        }  # fmt: skip
+        return NodeState.model_validate(
+            {
+                "name": name, "state": word, "closed": "", "by": by, "empty_at": None,
+                "reason": "", "running": 1, "devices": [device],
+            }
+        ).model_dump()  # fmt: skip
+
+    @app.get(V1 + "/nodes")
+    async def _() -> Any:
+        return page([state("gpu-07", "draining")])
+
+    @app.post(V1 + "/nodes/drain")
+    async def _(body: RollBody) -> Any:
+        return page([state("gpu-07", "to be drained")])
+
+    @app.post(V1 + "/nodes/resume")
+    async def _() -> Any:
+        return page([state("gpu-07")])
+
+    @app.post(V1 + "/nodes/{node}/drain", response_model=NodeState)
+    async def _(node: str, body: DrainBody) -> Any:
+        return state(node, "draining")
+
+    @app.post(V1 + "/nodes/{node}/resume", response_model=NodeState)
+    async def _(node: str) -> Any:
+        return state(node)
+
+    @app.post(V1 + "/devices/{device}/release", response_model=NodeState)
+    async def _(device: str) -> Any:
+        return state("gpu-07")
 
 
 def _internal(app: FastAPI, box: list[Site]) -> None:

@@ -113,6 +113,12 @@ def workload(id: str, status: str, title: str = "Quarter GPU notebook", milli: i
         "ended_at": soon(minutes=-1) if ended else None,
         "lease_ends_at": soon(minutes=89) if running else None,
         "offered_until": soon(minutes=8, seconds=30) if status == "offered" else None,
+        "preemptible": False,
+        "borrowed": False,
+        "goes_at": None,
+        "goes_why": "",
+        "again": "",
+        "saved_at": None,
         "can_extend": running,
         "notify": False,
         "position": 2 if status == "queued" else None,
@@ -157,6 +163,52 @@ def standard_offers() -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
+def standard_nodes() -> list[dict[str, Any]]:
+    """As administrators see them: one in service, one being drained, one that is silent."""
+    return [
+        node_state("lab-1", "in service", [("emu-0", {}), ("emu-1", {"failed_starts": 1}),
+                                           ("gpu-2", {"quarantined": True, "failed_starts": 3})]),
+        node_state("lab-2", "draining", [("emu-3", {})], by=soon(hours=2), reason="new fans",
+                   closed="it is being taken out of service"),
+        node_state("lab-3", "silent", [("emu-4", {})], closed="it has not answered for 3 min"),
+    ]  # fmt: skip
+
+
+def standard_uses() -> list[dict[str, Any]]:
+    """What tenants hold: a department that borrows, and a course below it."""
+
+    def use(tenant: str, parent: str | None, dimension: str, *amounts: int | None) -> Any:
+        used, guaranteed, limit, borrowed = amounts
+        return {"tenant": tenant, "name": tenant.title(), "parent": parent, "text": "",
+                "dimension": dimension, "used": used, "guaranteed": guaranteed, "limit": limit,
+                "borrowed": borrowed}  # fmt: skip
+
+    return [
+        use("chemistry", "main", "gpu", 250, 2000, None, 0),
+        use("main", None, "gpu", 3250, 4000, 8000, 0),
+        use("main", None, "memory", 8 << 30, 0, 64 << 30, 0),
+        use("main", None, "cpu", 4000, 0, None, 0),
+        use("optics", "physics", "gpu", 1500, 0, 2000, 1500),
+        use("physics", "main", "gpu", 3000, 2000, 4000, 1000),
+        use("physics", "main", "cpu", 0, 0, None, 0),
+    ]
+
+
+def node_state(
+    name: str, state: str, devices: list[tuple[str, dict[str, Any]]], **more: Any
+) -> dict[str, Any]:
+    return {
+        "name": name, "state": state, "closed": "", "by": None, "empty_at": None, "reason": "",
+        "running": 2 if state == "in service" else 1,
+        "devices": [
+            {"id": id, "model": "Emulated 24 GiB", "health": "ok", "health_reason": "",
+             "held_milli": 0, "failed_starts": 0, "quarantined": False, **facts}
+            for id, facts in devices
+        ],
+        **more,
+    }  # fmt: skip
+
+
 @dataclass
 class Site:
     """What the fake control knows; tests change it."""
@@ -174,6 +226,8 @@ class Site:
     codes: dict[str, str] = field(default_factory=dict)
     no_credits: bool = False
     start_seconds: float = 2.0
+    uses: list[dict[str, Any]] = field(default_factory=standard_uses)
+    nodes: list[dict[str, Any]] = field(default_factory=standard_nodes)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def tell(self, kind: str) -> None:
@@ -194,6 +248,10 @@ class Site:
         return {
             "person": person("ada", "Ada Lovelace"),
             "platform_admin": self.admin,
+            "fair_share": [
+                {"scope": "you", "share": 0.032, "text": "you used 3.2 % of the site lately"},
+                {"scope": "Main", "share": 0.5, "text": "Main used 50.0 % of the site lately"},
+            ],
             "balance": "84.20",
             "held": "2.40",
             "spent": "13.40",

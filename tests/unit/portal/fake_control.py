@@ -8,6 +8,7 @@ from typing import Any
 from aiohttp import web
 
 from tests.unit.portal.canned import Site, device, person, soon, workload
+from tests.unit.portal.canned_reservations import Reservations
 
 
 def problem(status: int, code: str, message: str, next: str, **more: Any) -> web.Response:
@@ -47,8 +48,16 @@ class FakeControl:
             web.post(f"{base}/people/{{login}}/{{verb}}", self.done),
             web.get(f"{base}/quotas", self.quotas),
             web.put(f"{base}/quotas", self.quotas),
+            web.get(f"{base}/quotas/use", self.uses),
+            web.put(f"{base}/quotas/guaranteed", self.guarantee),
             web.get(f"{base}/tenants", self.tenants),
             web.post(f"{base}/invitations", self.invite),
+            web.get(f"{base}/nodes", self.nodes),
+            web.post(f"{base}/nodes/{{verb}}", self.act_on_all_nodes),
+            web.post(f"{base}/nodes/{{name}}/{{verb}}", self.act_on_node),
+            web.post(f"{base}/devices/{{id}}/release", self.release),
+            web.get(f"{base}/statement/file", self.statement_file),
+            *Reservations().routes(),
         ]
 
     async def me(self, _: web.Request) -> web.Response:
@@ -175,15 +184,50 @@ class FakeControl:
              "text": "Big tables ran out of memory", "read": False},
         ])  # fmt: skip
 
+    async def nodes(self, _: web.Request) -> web.Response:
+        if not self.site.admin:
+            return problem(404, "not-found", "there is no such page", "ask an administrator")
+        return page(self.site.nodes)
+
+    async def act_on_node(self, request: web.Request) -> web.Response:
+        one = next(n for n in self.site.nodes if n["name"] == request.match_info["name"])
+        if request.match_info["verb"] == "resume":
+            one.update(state="in service", closed="", by=None, reason="")
+            return web.json_response(one)
+        body = await request.json()
+        if body["by"] == "yesterday":
+            return problem(400, "bad-value", "by: 'yesterday' is neither a time nor a duration",
+                           "write it like 2h")  # fmt: skip
+        one.update(state="draining", by=soon(hours=2), reason=body["reason"],
+                   closed="it is being taken out of service")  # fmt: skip
+        return web.json_response(one)
+
+    async def act_on_all_nodes(self, _: web.Request) -> web.Response:
+        return page(self.site.nodes)
+
+    async def release(self, request: web.Request) -> web.Response:
+        for one in self.site.nodes:
+            for known in one["devices"]:
+                if known["id"] == request.match_info["id"]:
+                    known.update(quarantined=False, failed_starts=0)
+        return web.json_response(self.site.nodes[0])
+
+    async def statement_file(self, _: web.Request) -> web.Response:
+        return web.Response(body=b"when,credits\r\n", content_type="text/csv")
+
     async def inventory(self, _: web.Request) -> web.Response:
+        lost = device("gpu-2", 0, health="lost", emulated=False,
+                      health_reason="it vanished from the bus")  # fmt: skip
         return web.json_response({
-            "nodes": [{
-                "name": "lab-1", "cpu_milli": 16000, "cpu_held_milli": 4000, "memory_mib": 65536,
-                "memory_held_mib": 8192,
-                "devices": [device("emu-0", 875), device("emu-1", 375),
-                            device("gpu-2", 0, health="lost", emulated=False,
-                                   health_reason="it vanished from the bus")],
-            }],
+            "nodes": [
+                {
+                    "name": node["name"], "cpu_milli": 16000, "cpu_held_milli": 4000,
+                    "memory_mib": 65536, "memory_held_mib": 8192,
+                    "devices": [lost if one["id"] == "gpu-2" else device(one["id"], 375 + 500 * n)
+                                for n, one in enumerate(node["devices"])],
+                }
+                for node in self.site.nodes
+            ],
             "isolation": {"gpu": "none", "cpu": "hard", "memory": "soft"},
             "notes": ["Shares of emulated devices are not isolated"],
         })  # fmt: skip
@@ -195,6 +239,18 @@ class FakeControl:
     async def quotas(self, _: web.Request) -> web.Response:
         return page([{"tenant": "main", "person": "", "dimension": "gpu", "limit": 2000,
                       "text": "2 GPUs"}])  # fmt: skip
+
+    async def uses(self, _: web.Request) -> web.Response:
+        return page(self.site.uses)
+
+    async def guarantee(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        if body["amount"].startswith("-"):
+            return problem(422, "bad-value", "limit: -1 is negative", "use 0 or more")
+        for use in self.site.uses:
+            if (use["tenant"], use["dimension"]) == (body["tenant"], body["dimension"]):
+                use.update(guaranteed=1000 * int(body["amount"]), borrowed=0)
+        return page([])
 
     async def invite(self, _: web.Request) -> web.Response:
         return web.json_response({"url": "http://127.0.0.1:8000/hub/invite?t=one-time",

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quotas import ledger
-from quotas.ledger import AccountKind, Line, Posting, PostingKind
+from quotas.ledger import AccountKind, Line, Owner, Posting, PostingKind
 
 amounts = st.integers(0, 10**15)
 
@@ -46,3 +46,37 @@ def test_what_does_not_balance_or_is_negative_cannot_be_made() -> None:
 
 def test_only_the_mint_may_be_negative() -> None:
     assert [kind for kind in AccountKind if kind.may_be_negative] == [AccountKind.MINT]
+
+
+@given(amounts, st.integers(-(10**15), 10**16))
+def test_a_part_is_refunded_and_never_more_than_was_paid(paid: int, lost: int) -> None:
+    postings = ledger.refund_paid(paid, lost)
+    back = min(max(lost, 0), paid)
+    assert moved(postings, AccountKind.WALLET) == back
+    assert moved(postings, AccountKind.SPENT) == -back
+    assert sum(posting.moved for posting in postings) == back
+
+
+def test_a_transfer_names_both_owners_and_makes_nothing() -> None:
+    course, ada = Owner("optics"), Owner("optics", "p-ada")
+    posting = ledger.transfer(5, course, ada)
+    assert [(line.owner, line.amount) for line in posting.lines] == [(course, -5), (ada, 5)]
+    for amount, target in ((0, ada), (-1, ada), (5, course)):
+        with pytest.raises(AssertionError):
+            ledger.transfer(amount, course, target)
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "may"),
+    [
+        (("optics", "physics", "main"), ("main",), True),
+        (("physics", "main"), ("optics", "physics", "main"), True),
+        (("physics", "main"), ("physics", "main"), True),
+        (("physics", "main"), ("chemistry", "main"), False),
+    ],
+)
+def test_credits_flow_down_the_tree_and_up_but_not_across(
+    source: tuple[str, ...], target: tuple[str, ...], may: bool
+) -> None:
+    assert ledger.may_flow(source, target) is may
+    assert ledger.may_flow(target, source) is may

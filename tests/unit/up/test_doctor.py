@@ -6,8 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from hub import invariants
 from hub.settings import Settings
+from hub.store.schema import upgrade
+from hub.store.store import Store
+from hub.up.checks.data import INVARIANTS
 from hub.up.doctor import Finding, run_checks
+from hub.up.door import ControlDoor
 from hub.up.home import prepare_home
 from hub.up.status import read_status
 
@@ -91,3 +96,26 @@ def test_a_broken_inventory_is_one_finding_that_names_the_file(settings: Setting
     finding = found(settings)["inventory"]
     assert finding.level == "bad"
     assert "inventory.yaml" in finding.text
+
+
+def test_what_control_finds_broken_is_shown_by_what_was_looked_at(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare_home(settings)
+    settings.socket.touch()
+    said = {"ledger": ["posting 7 does not balance"], "budgets": [], "shares": [], "tenants": [],
+            "audit": ["the audit was changed at line 3"]}  # fmt: skip
+    monkeypatch.setattr(ControlDoor, "ask", lambda *_: said)
+    findings = found(settings)
+    assert findings["ledger"].text == "posting 7 does not balance"
+    assert {name: findings[name].level for name in said} == {
+        "ledger": "bad", "budgets": "ok", "shares": "ok", "tenants": "ok", "audit": "bad",
+    }  # fmt: skip
+
+
+def test_what_the_doctor_shows_is_what_control_looks_at(tmp_path: Path) -> None:
+    store = Store(f"sqlite:///{tmp_path / 'control.sqlite'}")
+    upgrade(store)
+    with store.read() as session:
+        assert set(invariants.broken_in(session)) == set(INVARIANTS)
+    store.close()

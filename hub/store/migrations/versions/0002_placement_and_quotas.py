@@ -11,10 +11,23 @@ depends_on = None
 
 def upgrade() -> None:
     op.create_table(
+        "day_use",
+        sa.Column("tenant_id", sa.String(), nullable=False),
+        sa.Column("person_id", sa.String(), nullable=False),
+        sa.Column("dimension", sa.String(), nullable=False),
+        sa.Column("day", sa.String(), nullable=False),
+        sa.Column("amount", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "person_id", "dimension", "day"),
+    )
+    op.create_table(
         "drain",
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("node", sa.String(), nullable=False),
         sa.Column("reason", sa.String(), nullable=False),
+        sa.Column("roll", sa.String(), nullable=False),
+        sa.Column("most_out", sa.Integer(), nullable=False),
+        sa.Column("span_s", sa.Integer(), nullable=False),
+        sa.Column("begun_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_by", sa.String(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("due", sa.DateTime(timezone=True), nullable=False),
@@ -98,6 +111,9 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("go_at", sa.DateTime(timezone=True), nullable=True))
         batch_op.add_column(sa.Column("go_reason", sa.String(), nullable=False, server_default=""))
         batch_op.add_column(sa.Column("go_text", sa.String(), nullable=False, server_default=""))
+        batch_op.add_column(sa.Column("counted", sa.String(), nullable=False, server_default=""))
+        batch_op.create_index("attempt_uncounted", ["counted"], unique=False)
+        batch_op.create_index("attempt_reservation", ["reservation"], unique=False)
 
     with op.batch_alter_table("device", schema=None) as batch_op:
         batch_op.add_column(sa.Column("failures", sa.Integer(), nullable=False, server_default="0"))
@@ -166,6 +182,9 @@ def downgrade() -> None:
         batch_op.drop_column("failures")
 
     with op.batch_alter_table("attempt", schema=None) as batch_op:
+        batch_op.drop_index("attempt_reservation")
+        batch_op.drop_index("attempt_uncounted")
+        batch_op.drop_column("counted")
         batch_op.drop_column("go_text")
         batch_op.drop_column("go_reason")
         batch_op.drop_column("go_at")
@@ -183,3 +202,4 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_drain_node"))
 
     op.drop_table("drain")
+    op.drop_table("day_use")

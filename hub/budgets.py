@@ -1,0 +1,229 @@
+"""Budgets: what may be used up by a person or by a tenant, in all or in a period.
+
+What a lease may come to use is set aside in every period that it touches, before it is granted or
+extended; so no budget is overspent, whatever runs at once.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import ColumnElement
+from sqlmodel import Session, col, select
+
+from catalog.errors import Refused
+from catalog.offers import Answer, cost_of
+from hub.control_context import Control
+from hub.people import EACH_PERSON
+from hub.store import day_use, money
+from hub.store.tables import AttemptRow, DayUseRow, QuotaRow, TenantRow, WorkloadRow
+from hub.world import ACCEPT_WITHIN
+from quotas.ledger import Owner
+from quotas.limits import Dimension
+from quotas.periods import (
+    USED_UP,
+    Budget,
+    Lease,
+    OverBudget,
+    Period,
+    Use,
+    first_over,
+    span_at,
+)
+from quotas.verdict import Code, Denied, Fits, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class _Scoped:
+    """A budget, and whose use counts against it: one person's, or that of a tenant and all below."""
+
+    budget: Budget
+    person_id: str
+    tenant_ids: frozenset[str]
+
+    def counts(self, owner: Owner) -> bool:
+        if self.person_id:
+            return owner.person_id == self.person_id
+        return owner.tenant_id in self.tenant_ids
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """An attempt that is not counted by day yet: what it may use while it lives, or did use."""
+
+    owner: Owner
+    lease: Lease | None
+    days: day_use.Days
+
+
+def uses_of(
+    control: Control, session: Session, owner: Owner, *, without: str = ""
+) -> tuple[Use, ...]:
+    """The budgets that somebody's work counts against, the person's own first, with what is used of
+    them, as of this transaction. `without` leaves one attempt out of account."""
+    scoped = list(_scoped(session, owner))
+    if not scoped:
+        return ()
+    zone, found = control.settings.zone, _uncounted(control.settings.zone, session, without)
+    return tuple(_use(control, session, one, found, zone) for one in scoped)
+
+
+def judge(control: Control, uses: tuple[Use, ...], answer: Answer, verdict: Verdict) -> Verdict:
+    """The Verdict as it was found, or Denied when a start now could overspend a budget."""
+    now, ask = control.clock.now(), answer.ask
+    milli = verdict.placement.gpu_milli if isinstance(verdict, Fits) else ask.gpu_milli
+    lease = Lease(now, now + ask.duration, ask.duration, milli, answer.price_per_hour, answer.cost)
+    found = first_over(uses, lease, control.settings.zone)
+    if found is None:
+        return verdict
+    code = Code.CREDITS if found.budget.dimension is Dimension.CREDITS else Code.QUOTA
+    return Denied(code, found.text, found.next)
+
+
+def demand_grant(
+    control: Control, session: Session, row: WorkloadRow, attempt: AttemptRow
+) -> None:  # fmt: skip
+    """Raise Refused when a new attempt could overspend a budget. It is in the session already."""
+    day_use.count_ended(session, control.settings.zone)
+    owner = Owner(row.tenant_id, row.person_id)
+    uses = uses_of(control, session, owner, without=attempt.id)
+    _demand(first_over(uses, lease_of(attempt, row), control.settings.zone))
+
+
+def demand_extension(
+    control: Control, session: Session, row: WorkloadRow, attempt: AttemptRow, by: timedelta
+) -> None:
+    """Raise Refused when a longer lease could overspend a budget."""
+    ends_at, price = attempt.lease_ends_at, attempt.price_per_hour
+    lease = Lease(ends_at, ends_at + by, by, attempt.gpu_milli, price, cost_of(price, by))
+    uses = uses_of(control, session, Owner(row.tenant_id, row.person_id))
+    _demand(first_over(uses, lease, control.settings.zone))
+
+
+def use_tokens(control: Control, session: Session, owner: Owner, tokens: int) -> None:
+    """Count tokens of an endpoint before they are served. Raises Refused when a budget has fewer
+    left; nothing is counted then."""
+    now, zone = control.clock.now(), control.settings.zone
+    for use in uses_of(control, session, owner):
+        if use.budget.dimension is Dimension.TOKENS:
+            _demand(use.over(tokens, span_at(use.budget.period, now, zone), zone))
+    day = now.astimezone(zone).date()
+    day_use.add(session, owner.tenant_id, owner.person_id, Dimension.TOKENS, day, tokens)
+
+
+def lease_of(attempt: AttemptRow, row: WorkloadRow) -> Lease:
+    """What a live attempt may still come to use: from when it can be used, to the end of its lease;
+    a turn that is held may be taken at the last moment."""
+    span, starts_at = timedelta(seconds=row.duration_s), attempt.ready_at or attempt.created_at
+    ends_at = attempt.lease_ends_at
+    if row.notify and attempt.ready_at is None:
+        ends_at = max(ends_at, attempt.created_at + ACCEPT_WITHIN + span)
+    return Lease(
+        starts_at, ends_at, max(span, attempt.lease_ends_at - starts_at), attempt.gpu_milli,
+        attempt.price_per_hour, attempt.held,
+    )  # fmt: skip
+
+
+def _demand(found: OverBudget | None) -> None:
+    if found is not None:
+        credits_ = found.budget.dimension is Dimension.CREDITS
+        raise Refused(found.text, next=found.next, code="credits" if credits_ else "quota")
+
+
+def _scoped(session: Session, owner: Owner) -> Iterator[_Scoped]:
+    """What is set for the person goes before what is set for each, the nearest tenant's word
+    counts; then the tenants upward."""
+    quotas = session.exec(
+        select(QuotaRow).where(
+            col(QuotaRow.dimension).in_([one.value for one in USED_UP]),
+            col(QuotaRow.limit).is_not(None),
+        )
+    )
+    rows = {(row.tenant_id, row.person_id, Dimension(row.dimension)): row for row in quotas}
+    if not rows:
+        return
+    tenants = session.exec(select(TenantRow.id, TenantRow.parent_id, TenantRow.name)).all()
+    parents = {id: parent for id, parent, _ in tenants}
+    path = _path(parents, owner.tenant_id)
+    for dimension in USED_UP:
+        own = (rows.get((t, p, dimension)) for p in (owner.person_id, EACH_PERSON) for t in path)
+        if row := next((row for row in own if row is not None), None):
+            yield _Scoped(_budget(row, "you"), owner.person_id, frozenset())
+    for tenant, _, name in sorted(tenants, key=lambda t: path.index(t[0]) if t[0] in path else -1):
+        if tenant not in path:
+            continue
+        below = frozenset(id for id in parents if tenant in _path(parents, id))
+        for dimension in USED_UP:
+            if row := rows.get((tenant, "", dimension)):
+                yield _Scoped(_budget(row, name), "", below)
+
+
+def _path(parents: dict[str, str | None], tenant_id: str) -> tuple[str, ...]:
+    path: list[str] = []
+    current: str | None = tenant_id
+    while current is not None and current not in path:
+        path.append(current)
+        current = parents.get(current)
+    return tuple(path)
+
+
+def _budget(row: QuotaRow, label: str) -> Budget:
+    return Budget(label, Dimension(row.dimension), row.limit or 0, Period(row.period))
+
+
+def _uncounted(zone: ZoneInfo, session: Session, without: str) -> list[_Open]:
+    rows = session.exec(
+        select(AttemptRow, WorkloadRow)
+        .join(WorkloadRow, col(WorkloadRow.id) == AttemptRow.workload_id)
+        .where(AttemptRow.counted == "", AttemptRow.id != without)
+    ).all()
+    ended = [attempt.id for attempt, _ in rows if attempt.released_at is not None]
+    paid = day_use.paid_by_attempt(session, ended) if ended else {}
+    found: list[_Open] = []
+    for attempt, row in rows:
+        owner = Owner(attempt.tenant_id, attempt.person_id)
+        if attempt.released_at is None:
+            found.append(_Open(owner, lease_of(attempt, row), {}))
+        else:
+            days = day_use.days_of(attempt, paid.get(attempt.id, 0), zone)
+            found.append(_Open(owner, None, days))
+    return found
+
+
+def _use(
+    control: Control, session: Session, scoped: _Scoped, uncounted: list[_Open], zone: ZoneInfo
+) -> Use:
+    budget = scoped.budget
+    if budget.dimension is Dimension.CREDITS and budget.period is Period.NEVER:
+        # The ledger knows it to the last millionth, and holds what the live leases may cost.
+        by_tenant = money.used_by_tenant(session)
+        used = sum(by_tenant.get(tenant, 0) for tenant in scoped.tenant_ids)
+        return Use(budget, used, {}, ())
+    first, _ = span_at(budget.period, control.clock.now(), zone).days(zone)
+    days = _counted(session, scoped, first)
+    mine = [one for one in uncounted if scoped.counts(one.owner)]
+    for one in mine:
+        for day, amounts in one.days.items():
+            day_ = day.isoformat()
+            days[day_] = days.get(day_, 0) + amounts.get(budget.dimension, 0)
+    leases = tuple(one.lease for one in mine if one.lease is not None)
+    return Use(budget, 0, days, leases)
+
+
+def _counted(session: Session, scoped: _Scoped, first: str) -> dict[str, int]:
+    """By day, from the first day of the period on."""
+    whose: ColumnElement[bool] = (
+        col(DayUseRow.person_id) == scoped.person_id
+        if scoped.person_id
+        else col(DayUseRow.tenant_id).in_(scoped.tenant_ids)
+    )
+    rows = session.exec(
+        select(DayUseRow.day, DayUseRow.amount).where(
+            whose, DayUseRow.dimension == scoped.budget.dimension.value, DayUseRow.day >= first
+        )
+    ).all()
+    days: dict[str, int] = {}
+    for day, amount in rows:
+        days[day] = days.get(day, 0) + amount
+    return days
