@@ -36,9 +36,9 @@ format: ## let ruff format and mend what it can
 	@$(RUN) -m ruff check --fix-only --quiet .
 	@$(RUN) -m ruff format .
 
-bench: bench-start ## all benchmarks; JSON goes to bench-results/
+bench: bench-start bench-utilisation ## benchmarks that need no data; JSON goes to bench-results/
 
-bench-%: ## one benchmark: start
+bench-%: ## one benchmark: start, placement TRACES=DIR, utilisation
 	@$(BOOTSTRAP) dev
 	@exec $(RUN) -m tests.bench.$*
 

@@ -16,7 +16,7 @@ from tests.store.clients.database import Database
 DEVICE_MILLI = 1000
 LEGAL = {
     "queued": {"offered", "starting", "stopped", "failed"},
-    "offered": {"starting", "stopped"},
+    "offered": {"starting", "stopped", "queued", "failed"},
     "starting": {"running", "stopping", "stopped", "failed", "queued"},
     "running": {"stopping", "stopped", "failed", "queued"},
     "stopping": {"stopped", "failed", "queued"},
