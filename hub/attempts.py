@@ -15,6 +15,7 @@ from catalog.inventory import Placement
 from catalog.offers import cost_of
 from catalog.units import WHOLE, format_credits, format_duration
 from hub import budgets, faults, history, leaving, quarantine
+from hub.alone import alone
 from hub.control_context import Control
 from hub.endings import (
     FAULTS,
@@ -52,12 +53,13 @@ class Step:
 
 
 def grant_what_fits(control: Control) -> list[WorkloadRow]:
-    """Give their place to all whose turn is now: shares, lease and hold in one transaction."""
+    """Give their place to all whose turn is now, in one transaction, if it may be paid now."""
     granted: list[WorkloadRow] = []
     if control.draining:
         return []
     with control.store.write() as session:
         now = control.clock.now()  # as the writer: after every release that it is about to see
+        budgets.let_back(control, session)
         limits = Limits(session)
         world = read_world(control, session, limits)
         if not world.queue and not world.holds:
@@ -69,9 +71,12 @@ def grant_what_fits(control: Control) -> list[WorkloadRow]:
         for workload_id, slot in slots.items():
             if slot.at == now and slot.placement is not None:
                 row = session.get_one(WorkloadRow, workload_id)
-                if _grant(control, session, row, slot.placement, now, slot.reservation):
-                    leaving.tell_lent(session, row, slot, now)
-                    granted.append(row)
+                with alone(f"the grant of {workload_id}"), session.begin_nested():
+                    if _grant(control, session, row, slot.placement, now, slot.reservation):
+                        leaving.tell_lent(session, row, slot, now)
+                        granted.append(row)
+                    else:
+                        told.append(row)
     for row in [*granted, *told]:
         history.hint(control.bus, row)
     return granted
@@ -81,6 +86,7 @@ def _grant(
     control: Control, session: Session, row: WorkloadRow, placement: Placement, now: datetime,
     reservation: str,
 ) -> bool:  # fmt: skip
+    """False when it may not be paid now: it waits on."""
     number = len(session.exec(select(AttemptRow.id).where(AttemptRow.workload_id == row.id)).all())
     span = timedelta(seconds=row.duration_s)
     attempt = AttemptRow(
@@ -99,11 +105,10 @@ def _grant(
             hold_shares(session, attempt, placement, control)
     except Refused as error:
         # What was left when it was asked for has gone to another workload since.
-        end(session, row, Status.STOPPED, EndReason.CANCELLED, error.message, now, next=error.next)
-        history.tell_notice(session, row, now, "ended", f"{row.name}: {error.message}", mail=True)
-        return True
+        _set_aside(session, row, error, now)
+        return False
     row.attempt_id = attempt.id
-    row.again, row.reason_code, row.reason = False, "", ""
+    row.again, row.reason_code, row.reason, row.next = False, "", "", ""
     if row.notify:
         move(row, Status.OFFERED)
         row.offered_until = now + ACCEPT_WITHIN
@@ -118,6 +123,18 @@ def _grant(
     session.add(row)
     session.flush()
     return True
+
+
+def _set_aside(session: Session, row: WorkloadRow, error: Refused, now: datetime) -> None:
+    """It keeps its place in the queue, and nothing is planned for it until it may be paid."""
+    row.reason_code = budgets.held_back_by(error)
+    row.reason, row.next = error.message, error.next
+    row.version += 1
+    session.add(row)
+    session.flush()
+    history.tell_event(session, row, now, f"waits: {error.message}")
+    text = f"{row.name} waits until it may be paid: {error.message}. Or {error.next}."
+    history.tell_notice(session, row, now, "waits", text, mail=True)
 
 
 def hold_shares(
@@ -337,7 +354,9 @@ def _tell_end(
 def _put_back(
     session: Session, row: WorkloadRow, again: Again, left: timedelta, now: datetime
 ) -> None:
-    """It lost its place through no fault of its own: it waits again, before all of its class."""
+    """It lost its place through no fault of its own: it waits again, before what is new of its class."""
+    # Whoever took their turn is not asked again: they may be away when the next one comes.
+    row.notify = row.notify and row.status == Status.OFFERED
     move(row, Status.QUEUED)
     row.again, row.duration_s = True, int(left.total_seconds())
     row.reason_code, row.reason, row.next = again.reason, again.text, ""
@@ -345,7 +364,7 @@ def _put_back(
     history.tell_event(session, row, now, f"waits again: {again.text}")
     history.tell_notice(
         session, row, now, "again",
-        f"{row.name} waits again: {again.text}. It comes before all others of its class, for"
+        f"{row.name} waits again: {again.text}. It comes before what is new of its class, for"
         f" {format_duration(left)}; {starts_anew(row.kind)}.", mail=True,
     )  # fmt: skip
     session.add(row)

@@ -4,22 +4,27 @@ What a lease may come to use is set aside in every period that it touches, befor
 extended; so no budget is overspent, whatever runs at once.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement
 from sqlmodel import Session, col, select
 
+from catalog.asks import Ask
 from catalog.errors import Refused
+from catalog.fitting import milli_of
+from catalog.inventory import Node
 from catalog.offers import Answer, cost_of
+from catalog.units import WHOLE
 from hub.control_context import Control
+from hub.lifecycle import Status
 from hub.people import EACH_PERSON
 from hub.store import day_use, money
 from hub.store.tables import AttemptRow, DayUseRow, QuotaRow, TenantRow, WorkloadRow
-from hub.world import ACCEPT_WITHIN
-from quotas.ledger import Owner
+from hub.world import ACCEPT_WITHIN, HELD_BACK, ask_of
+from quotas.ledger import AccountKind, Owner
 from quotas.limits import Dimension
 from quotas.periods import (
     USED_UP,
@@ -31,7 +36,7 @@ from quotas.periods import (
     first_over,
     span_at,
 )
-from quotas.verdict import Code, Denied, Fits, Verdict
+from quotas.verdict import Code, Denied, Fits, Verdict, Waits
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +74,78 @@ def uses_of(
     return tuple(_use(control, session, one, found, zone) for one in scoped)
 
 
-def judge(control: Control, uses: tuple[Use, ...], answer: Answer, verdict: Verdict) -> Verdict:
-    """The Verdict as it was found, or Denied when a start now could overspend a budget."""
-    now, ask = control.clock.now(), answer.ask
+def judge(
+    control: Control,
+    uses: tuple[Use, ...],
+    asked: Iterable[Lease],
+    answer: Answer,
+    verdict: Verdict,
+) -> Verdict:
+    """The Verdict as it was found, or Denied when a start as planned could overspend a budget,
+    together with what the same person has `asked` for already."""
+    ask, now = answer.ask, control.clock.now()
+    at = now if not isinstance(verdict, Waits) else verdict.starts_at or now
     milli = verdict.placement.gpu_milli if isinstance(verdict, Fits) else ask.gpu_milli
-    lease = Lease(now, now + ask.duration, ask.duration, milli, answer.price_per_hour, answer.cost)
+    lease = Lease(at, at + ask.duration, ask.duration, milli, answer.price_per_hour, answer.cost)
+    asked = tuple(asked)
+    uses = tuple(replace(use, leases=(*use.leases, *asked)) for use in uses)
     found = first_over(uses, lease, control.settings.zone)
     if found is None:
         return verdict
     code = Code.CREDITS if found.budget.dimension is Dimension.CREDITS else Code.QUOTA
     return Denied(code, found.text, found.next)
+
+
+def asked_by(control: Control, session: Session, owner: Owner) -> dict[str, Lease]:
+    """What somebody's workloads in the queue would use if they began now, by workload id."""
+    rows = session.exec(
+        select(WorkloadRow).where(
+            WorkloadRow.person_id == owner.person_id, WorkloadRow.status == Status.QUEUED,
+            col(WorkloadRow.reason_code).not_in(HELD_BACK),
+        )
+    )  # fmt: skip
+    return {row.id: _lease_now(control, row) for row in rows}
+
+
+def held_back_by(error: Refused) -> Code:
+    """What a workload waits for that was refused at its grant."""
+    return Code.CREDITS if error.detail_code == Code.CREDITS else Code.QUOTA
+
+
+def let_back(control: Control, session: Session) -> None:
+    """Plan again for what may be paid by now of what was held back."""
+    rows = session.exec(
+        select(WorkloadRow).where(
+            WorkloadRow.status == Status.QUEUED, col(WorkloadRow.reason_code).in_(HELD_BACK)
+        )
+    ).all()
+    for row in rows:
+        owner, lease = Owner(row.tenant_id, row.person_id), _lease_now(control, row)
+        if money.balance(session, owner, AccountKind.WALLET) < lease.most:
+            continue
+        if first_over(uses_of(control, session, owner), lease, control.settings.zone) is None:
+            row.reason_code = row.next = ""
+            row.reason = "it lost its place through no fault of its own" if row.again else ""
+            session.add(row)
+    session.flush()
+
+
+def _lease_now(control: Control, row: WorkloadRow) -> Lease:
+    """What it could use at the most if it began now, on whatever device."""
+    now, span, ask = control.clock.now(), timedelta(seconds=row.duration_s), ask_of(row)
+    wait = ACCEPT_WITHIN if row.notify else timedelta()
+    most = max((_most_of(ask, node) for node in control.nodes), default=0)
+    return Lease(
+        now, now + wait + span, span, ask.gpu_milli or most, row.price_per_hour,
+        cost_of(row.price_per_hour, span),
+    )  # fmt: skip
+
+
+def _most_of(ask: Ask, node: Node) -> int:
+    """Milli-GPU that it would take of a node at the most."""
+    if ask.whole_node:
+        return WHOLE * len(node.devices)
+    return ask.count * max((milli_of(ask, device) or 0 for device in node.devices), default=0)
 
 
 def demand_grant(

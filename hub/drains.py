@@ -18,7 +18,7 @@ from catalog.placement import Placer
 from catalog.units import WHOLE
 from hub import history, leaving
 from hub.control_context import Control
-from hub.endings import Away
+from hub.endings import SLACK, Away
 from hub.lifecycle import EndReason
 from hub.policy import ROOT_TENANT, Actor, absent
 from hub.store import audit
@@ -29,6 +29,12 @@ from hub.world import Limits, ask_of, read_world
 STOPS_WITHIN = timedelta(seconds=30)
 """Work is stopped this long before the drain is due, so that the node is empty by then."""
 LONGEST = timedelta(days=365)
+TOO_LATE = SLACK + timedelta(seconds=1)
+"""What goes so soon goes: its engine may not hear in time that it may stay."""
+Here = Sequence[tuple[AttemptRow, WorkloadRow]]
+"""Attempts that hold a place on a node, with their work."""
+Weight = tuple[int, int, int]
+"""Milli-GPU, milli-cores and bytes of memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,28 +48,41 @@ class Guest:
 
 def leave_times(
     guests: Iterable[Guest], free: Capacity, placer: Placer, soon: datetime, last: datetime
-) -> dict[str, datetime]:
+) -> tuple[dict[str, datetime], Capacity]:
     """When each guest must go: at `soon` if it is movable and there is room in `free` for it and
-    those before it, else at `last`. Pure."""
+    those before it, else at `last`. And what is free after them. Pure."""
     times: dict[str, datetime] = {}
     for guest in guests:
         place = placer.place(guest.ask, free) if guest.movable else None
         if isinstance(place, Placement):
             free = free.take(place)
         times[guest.attempt_id] = min(soon, last) if isinstance(place, Placement) else last
-    return times
+    return times, free
 
 
-def weight(node: Node) -> int:
-    """How much of the site a node is: milli-GPU."""
-    return WHOLE * len(node.devices)
+def weight(node: Node) -> Weight:
+    """How much a node is: GPU, cpu and memory."""
+    return WHOLE * len(node.devices), node.cpu_milli, node.memory_bytes
 
 
-def out_of_service(node: Node) -> int:
+def out_of_service(node: Node) -> Weight:
     """How much of it offers nothing now."""
     if node.closed:
         return weight(node)
-    return WHOLE * sum(device.health is not Health.OK for device in node.devices)
+    return WHOLE * sum(device.health is not Health.OK for device in node.devices), 0, 0
+
+
+def part_of(some: Iterable[Weight], nodes: Iterable[Node]) -> int:
+    """Thousandths of the site, of what is the scarcest of it; a part of one counts as one."""
+    sums = zip(_sum(some), _sum(map(weight, nodes)), strict=True)
+    return max((-(-one * WHOLE // whole) for one, whole in sums if whole), default=0)
+
+
+def _sum(weights: Iterable[Weight]) -> Weight:
+    gpu, cpu, memory = 0, 0, 0
+    for one in weights:
+        gpu, cpu, memory = gpu + one[0], cpu + one[1], memory + one[2]
+    return gpu, cpu, memory
 
 
 def closed(session: Session) -> Mapping[str, str]:
@@ -156,45 +175,93 @@ def keep(control: Control) -> None:
     with control.store.write() as session:
         now = control.clock.now()
         told: list[WorkloadRow] = []
+        room: Room | None = None
         for row in active(session):
-            told += _keep_one(control, session, row, now)
+            here = _open_on(session, row.node)
+            if not here:
+                _note_empty(session, row, now)
+            last, soon = max(now, row.by - STOPS_WITHIN), now + control.settings.preempt_grace_span
+            news = [one for one in here if _may_be_told(*one, soon, last)]
+            if news:
+                room = room or Room(control, session, now)
+                told += _tell(session, row, news, room, soon, last)
         _begin_next(control, session, now)
     for workload in told:
         history.hint(control.bus, workload)
 
 
-def _keep_one(
-    control: Control, session: Session, row: DrainRow, now: datetime
+def _note_empty(session: Session, row: DrainRow, now: datetime) -> None:
+    if row.empty_at is None:
+        row.empty_at = now
+        session.add(row)
+        history.tell_operators(
+            session, now, "drained",
+            f"Node {row.node} is empty. Run `perijove node resume {row.node}` when it may work"
+            " again.",
+        )  # fmt: skip
+
+
+def _tell(
+    session: Session, row: DrainRow, guests: Here, room: "Room", soon: datetime, last: datetime
 ) -> list[WorkloadRow]:
-    here = _open_on(session, row.node)
-    if not here:
-        if row.empty_at is None:
-            row.empty_at = now
-            session.add(row)
-            history.tell_operators(
-                session, now, "drained",
-                f"Node {row.node} is empty. Run `perijove node resume {row.node}` when it may work"
-                " again.",
-            )  # fmt: skip
-        return []
-    guests = [Guest(attempt.id, ask_of(work), _movable(work)) for attempt, work in here]
-    last = max(now, row.by - STOPS_WITHIN)
-    soon = now + control.settings.preempt_grace_span
-    free = control.capacity
-    for claim in read_world(control, session, Limits(session)).running:
-        free = free.take(claim.placement)
-    times = leave_times(guests, free, control.placer, soon, last)
+    asked = [Guest(attempt.id, ask_of(work), _movable(work)) for attempt, work in guests]
+    times, room.free = leave_times(asked, room.free, room.placer, soon, last)
     told: list[WorkloadRow] = []
-    for attempt, work in here:
+    for attempt, work in guests:
         away = Away(times[attempt.id], EndReason.DRAINED, _words(row))
-        if not _goes_soon(attempt, last) and leaving.tell_to_go(session, work, attempt, away, now):
+        if leaving.tell_to_go(session, work, attempt, away, room.now):
             told.append(work)
     return told
 
 
-def _goes_soon(attempt: AttemptRow, last: datetime) -> bool:
-    """Whether it was told to go already, and earlier than it must."""
-    return attempt.go_at is not None and attempt.go_at < last
+class Room:
+    """What is free for work that moves from all drained nodes together: nobody runs there, and
+    nothing is held or planned for others there soon."""
+
+    def __init__(self, control: Control, session: Session, now: datetime) -> None:
+        self.placer, self.now = control.placer, now
+        world = read_world(control, session, Limits(session))
+        begin_by = now + control.settings.preempt_grace_span
+        self.free = control.capacity
+        for claim in world.running:
+            self.free = self.free.take(claim.placement)
+        for hold in world.holds:
+            if hold.lent_until <= begin_by:
+                self._keep(hold.placements)
+        for waiting in world.queue:
+            slot = world.promised.get(waiting.id)
+            if slot is None or slot.placement is None or slot.at is None or slot.reservation:
+                continue
+            if slot.at <= begin_by:
+                self._keep([slot.placement])
+        for work in _on_the_move(session, now, begin_by):
+            place = self.placer.place(ask_of(work), self.free)
+            if isinstance(place, Placement):
+                self.free = self.free.take(place)
+
+    def _keep(self, placements: Iterable[Placement]) -> None:
+        for placement in placements:
+            if self.free.has_room(placement):
+                self.free = self.free.take(placement)
+
+
+def _on_the_move(session: Session, now: datetime, by: datetime) -> Sequence[WorkloadRow]:
+    """Work that was told to leave a drained node soon, and looks for another place then."""
+    return session.exec(
+        select(WorkloadRow)
+        .join(AttemptRow, col(AttemptRow.workload_id) == WorkloadRow.id)
+        .where(col(AttemptRow.released_at).is_(None), AttemptRow.go_reason == EndReason.DRAINED)
+        .where(col(AttemptRow.go_at) > now, col(AttemptRow.go_at) <= by)
+        .order_by(col(AttemptRow.created_at))
+    ).all()
+
+
+def _may_be_told(attempt: AttemptRow, work: WorkloadRow, soon: datetime, last: datetime) -> bool:
+    """Whether there is any earlier time to tell it than it knows, whatever is free."""
+    first = min(soon, last) if _movable(work) else last
+    if leaving.leaves(work, attempt) or attempt.lease_ends_at <= first:
+        return False
+    return attempt.go_at is None or (first < attempt.go_at and last <= attempt.go_at)
 
 
 def _begin_next(control: Control, session: Session, now: datetime) -> None:
@@ -209,8 +276,8 @@ def _begin_next(control: Control, session: Session, now: datetime) -> None:
         node = nodes.get(row.node)
         if node is None:
             continue
-        with_it = sum({**out, row.node: weight(node)}.values())
-        if with_it * WHOLE > row.most_out * sum(map(weight, nodes.values())):
+        with_it = {**out, row.node: weight(node)}.values()
+        if part_of(with_it, nodes.values()) > row.most_out:
             return
         row.begun_at, row.by = now, now + timedelta(seconds=row.span_s)
         out[row.node] = weight(node)
@@ -224,16 +291,18 @@ def _movable(work: WorkloadRow) -> bool:
 def _let_stay(session: Session, node: str, now: datetime, text: str) -> None:
     """Take back what was said to work that is still there."""
     for attempt, work in _open_on(session, node):
-        if attempt.go_reason != EndReason.DRAINED or attempt.go_at is None or attempt.go_at <= now:
+        if attempt.go_reason != EndReason.DRAINED or attempt.go_at is None:
             continue
-        attempt.go_at, attempt.go_reason, attempt.go_text = None, "", ""
+        if attempt.go_at <= now + TOO_LATE:
+            continue
+        attempt.go_at, attempt.go_reason, attempt.go_text, attempt.warned = None, "", "", 0
         session.add(attempt)
         if text:
             history.tell_event(session, work, now, text)
             history.tell_notice(session, work, now, "stays", f"{work.name}: {text}.")
 
 
-def _open_on(session: Session, node: str) -> Sequence[tuple[AttemptRow, WorkloadRow]]:
+def _open_on(session: Session, node: str) -> Here:
     return session.exec(
         select(AttemptRow, WorkloadRow)
         .where(AttemptRow.workload_id == WorkloadRow.id, AttemptRow.node == node)
@@ -272,11 +341,11 @@ def _known(control: Control, node: str) -> None:
 def _judge_roll(nodes: Sequence[Node], most_out: int, span: timedelta) -> None:
     if not timedelta(minutes=1) <= span <= LONGEST:
         raise BadValue("each: it must be between a minute and a year", next="write it like 4h")
-    total = sum(map(weight, nodes))
-    if not total:
-        raise BadValue("there is no GPU here to keep in service", next="drain one node by its name")
-    largest = max(nodes, key=weight)
-    least = -(-weight(largest) * WHOLE // total)
+    if not nodes:
+        raise BadValue("there is no node here", next="wait until one is seen")
+    parts = {node.name: part_of([weight(node)], nodes) for node in nodes}
+    largest = max(nodes, key=lambda node: parts[node.name])
+    least = parts[largest.name]
     if most_out < least:
         raise BadValue(
             f"at_most: node {largest.name} alone is {least / WHOLE:.3g} of the site",

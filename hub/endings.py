@@ -1,6 +1,6 @@
 """How the end of an attempt is told, and whether its workload waits again. Pure.
 
-Work that loses its place through no fault of its own waits again, before all others of its class,
+Work that loses its place through no fault of its own waits again, before what is new of its class,
 for the time that it had left:
 
 ========== ======================================= ===============================================

@@ -11,6 +11,7 @@ from sqlmodel import col, select
 
 from catalog.units import format_duration
 from hub import attempts, drains, quarantine
+from hub.alone import alone
 from hub.control_context import Control
 from hub.endings import Away
 from hub.lifecycle import EndReason
@@ -54,7 +55,9 @@ def keep(control: Control) -> set[str]:
     for attempt_id, device_id in _attempts_on(control, failed):
         failing = failed[device_id]
         text = f"a device below it failed: {failing.reason}"
-        attempts.send_away(control, attempt_id, Away(failing.since, EndReason.DEVICE_FAILED, text))
+        away = Away(failing.since, EndReason.DEVICE_FAILED, text)
+        with alone(f"taking {attempt_id} from a failed device"):
+            attempts.send_away(control, attempt_id, away)
     return given_up
 
 
@@ -69,10 +72,13 @@ def _give_up(control: Control, node: str) -> set[str]:
         ).all()
     silence = format_duration(control.settings.node_silence_span)
     message = f"its node did not answer for {silence}"
+    given_up: set[str] = set()
     for attempt_id in open_ids:
         exit_ = Exit(EndCause.NODE_LOST, since, message=message)
-        attempts.finish(control, attempt_id, exit_)
-    return set(open_ids)
+        with alone(f"giving up {attempt_id}"):
+            attempts.finish(control, attempt_id, exit_)
+            given_up.add(attempt_id)
+    return given_up
 
 
 def _attempts_on(control: Control, devices: Iterable[str]) -> list[tuple[str, str]]:

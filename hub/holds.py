@@ -224,7 +224,7 @@ def taken_of(rows: Iterable[ReservationRow], claims: Iterable[Claim]) -> dict[st
     for claim in claims:
         unit = units.get(claim.reservation.partition("@")[0])
         if unit is not None:
-            used = max(1, units_used(claim.placement, claim.ask, unit))
+            used = units_used(claim.placement, claim.ask, unit)
             found[claim.reservation] = found.get(claim.reservation, 0) + used
     return found
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlmodel import Session, select
@@ -11,7 +11,7 @@ from sqlmodel import Session, select
 from catalog.alternatives import nearby
 from catalog.errors import BadValue, Conflict, NotSignedIn, Refused
 from catalog.fitting import milli_of
-from catalog.inventory import Mode
+from catalog.inventory import Capacity, Mode
 from catalog.offers import Answer, Offer, Quantity
 from catalog.placement import NoRoom, Shortage, count_that_fit
 from hub import budgets, history
@@ -25,7 +25,8 @@ from hub.world import Limits, read_world
 from quotas.admission import Planner, Waiting, World
 from quotas.explain import starting_now
 from quotas.ledger import AccountKind
-from quotas.periods import Use
+from quotas.periods import Lease, Use
+from quotas.profile import Profile, Visitor, can_be_lent
 from quotas.verdict import Code, Denied, Fits, Verdict
 
 MAX_ALTERNATIVES = 3
@@ -43,13 +44,16 @@ class Standing:
     balance: int
     planner: Planner
     budgets: tuple[Use, ...] = ()
+    asked: Mapping[str, Lease] = field(default_factory=dict[str, Lease])
+    """What the actor's own workloads in the queue may come to use, by id."""
 
     def without(self, control: Control, workload_id: str) -> "Standing":
         """The same, as if this workload were not in the queue."""
         others = tuple(waiting for waiting in self.world.queue if waiting.id != workload_id)
         world = replace(self.world, queue=others)
         planner = Planner(world, control.placer, control.clock.now())
-        return replace(self, world=world, planner=planner)
+        asked = {id_: lease for id_, lease in self.asked.items() if id_ != workload_id}
+        return replace(self, world=world, planner=planner, asked=asked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +84,8 @@ def standing_of(control: Control, session: Session, actor: Actor) -> Standing:
     balance = money.balance(session, owner, AccountKind.WALLET)
     planner = Planner(world, control.placer, control.clock.now())
     uses = budgets.uses_of(control, session, owner)
-    return Standing(actor, limits, world, balance, planner, uses)
+    asked = budgets.asked_by(control, session, owner) if uses else {}
+    return Standing(actor, limits, world, balance, planner, uses, asked)
 
 
 def judge(control: Control, standing: Standing, answer: Answer) -> Verdict:
@@ -94,7 +99,7 @@ def judge(control: Control, standing: Standing, answer: Answer) -> Verdict:
     verdict = standing.planner.check(waiting, answer.cost, standing.balance)
     if isinstance(verdict, Denied):
         return verdict
-    return budgets.judge(control, standing.budgets, answer, verdict)
+    return budgets.judge(control, standing.budgets, standing.asked.values(), answer, verdict)
 
 
 def judge_with_alternatives(control: Control, standing: Standing, answer: Answer) -> Judged:
@@ -144,12 +149,16 @@ def _engine_refuses(control: Control, answer: Answer) -> Denied | None:
 
 
 def free_copies(control: Control, standing: Standing, answer: Answer) -> tuple[int, int]:
-    """How many of it would start now for the site as a whole, of how many if nothing ran."""
-    capacity = control.capacity
-    total = count_that_fit(answer.ask, capacity, control.placer)
-    for claim in standing.world.running:
-        capacity = capacity.take(claim.placement)
-    return count_that_fit(answer.ask, capacity, control.placer), total
+    """How many of it have room now beside what runs and what is held for others, of how many if
+    nothing ran."""
+    now, ask, world, actor = control.clock.now(), answer.ask, standing.world, standing.actor
+    scopes = standing.limits.scopes(actor.tenant_id, actor.person_id)
+    visitor = Visitor.of(Waiting("~new", ask, scopes, now), borrower=can_be_lent(ask))
+    profile = Profile.of(control.capacity, world.running, world.holds, now)
+    span = (now, now + ask.duration)
+    free = Capacity({name: profile.free(name, span, visitor) for name in profile.nodes})
+    total = count_that_fit(ask, control.capacity, control.placer)
+    return count_that_fit(ask, free, control.placer), total
 
 
 def launch(control: Control, actor: Actor, wish: Wish) -> WorkloadRow:

@@ -1,18 +1,20 @@
-"""Time passing: turns that were missed, leases that end, warnings 15 and 5 minutes before, and who
-must go."""
+"""Time passing: turns that were missed, leases that end, who must go, and warnings 15 and 5
+minutes before."""
 
 from datetime import datetime, timedelta
 
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col, or_, select
 
 from catalog.units import format_duration
 from hub import attempts, history
+from hub.alone import alone
 from hub.bus import Hint
 from hub.control_context import Control
+from hub.endings import starts_anew
+from hub.leaving import WARN_BEFORE
 from hub.lifecycle import EndReason, Status, Target
 from hub.store.tables import AttemptRow, WorkloadRow
 
-WARN_BEFORE = (timedelta(minutes=15), timedelta(minutes=5))
 LATE = timedelta(seconds=5)
 """The shim ends an attempt at its deadline by itself; control asks too when that did not show."""
 
@@ -41,21 +43,26 @@ def keep(control: Control) -> None:
         ).all()
         ending = session.exec(
             _leased().where(
-                col(AttemptRow.lease_ends_at) > now,
-                col(AttemptRow.lease_ends_at) <= now + WARN_BEFORE[0],
+                or_(
+                    col(AttemptRow.lease_ends_at).between(now, now + WARN_BEFORE[0]),
+                    col(AttemptRow.go_at).between(now, now + WARN_BEFORE[0]),
+                ),
                 AttemptRow.warned < len(WARN_BEFORE),
-                col(AttemptRow.go_at).is_(None),  # it was told to go earlier
                 WorkloadRow.status == Status.RUNNING,
             )
         ).all()
     for workload_id in missed:
-        _give_turn_on(control, workload_id, now)
+        with alone(f"the missed turn of {workload_id}"):
+            _give_turn_on(control, workload_id, now)
     for attempt, row in ended:
-        _end_lease(control, attempt.id, row.id, now)
+        with alone(f"the end of the lease of {attempt.id}"):
+            _end_lease(control, attempt.id, row.id, now)
     for attempt_id in going:
-        attempts.send_away(control, attempt_id)
+        with alone(f"sending {attempt_id} away"):
+            attempts.send_away(control, attempt_id)
     for attempt, row in ending:
-        _warn(control, attempt, row, now)
+        with alone(f"warning {attempt.id}"):
+            _warn(control, attempt, row, now)
 
 
 def _give_turn_on(control: Control, workload_id: str, now: datetime) -> None:
@@ -89,22 +96,26 @@ def _leased():  # noqa: ANN202 (SQLModel's Select)
 
 
 def _warn(control: Control, attempt: AttemptRow, row: WorkloadRow, now: datetime) -> None:
-    left = attempt.lease_ends_at - now
+    left = deadline(attempt) - now
     # A lease that was short from the beginning is not announced as if it were news.
     whole = attempt.lease_ends_at - attempt.created_at
     due = sum(left <= before for before in WARN_BEFORE if before < whole)
-    if due <= attempt.warned:
+    if due <= attempt.warned or left <= timedelta():
         return
     with control.store.write() as session:
-        _note(session, attempt.id, row, due, now, left)
+        _note(session, attempt.id, row, due, now)
     control.bus.tell(Hint("notices", row.person_id, row.id))
 
 
-def _note(
-    session: Session, attempt_id: str, row: WorkloadRow, due: int, now: datetime, left: timedelta
-) -> None:
+def _note(session: Session, attempt_id: str, row: WorkloadRow, due: int, now: datetime) -> None:
     attempt = session.get_one(AttemptRow, attempt_id)
     attempt.warned = due
     session.add(attempt)
-    text = f"{row.name} ends in {format_duration(left)}. Extend it, or save your work."
+    span = format_duration(deadline(attempt) - now)
+    text = f"{row.name} ends in {span}. Extend it, or save your work."
+    if deadline(attempt) == attempt.go_at:
+        text = (
+            f"{row.name} goes in {span}: {attempt.go_text}. Save your work. It waits again by"
+            f" itself; {starts_anew(row.kind)}."
+        )
     history.tell_notice(session, row, now, "ending", text, mail=True)

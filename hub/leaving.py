@@ -1,7 +1,7 @@
 """Telling work that it must go: when, why, and that it waits again."""
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlmodel import Session
 
@@ -11,6 +11,9 @@ from hub.endings import Away, starts_anew, why_preempted
 from hub.lifecycle import EndReason, Status, Target
 from hub.store.tables import AttemptRow, WorkloadRow
 from quotas.admission import Recall, Slot
+
+WARN_BEFORE = (timedelta(minutes=15), timedelta(minutes=5))
+"""People are warned so long before their work ends or goes."""
 
 
 def tell_to_go(
@@ -23,6 +26,7 @@ def tell_to_go(
     if attempt.go_at is not None and attempt.go_at <= away.at:
         return False
     attempt.go_at, attempt.go_reason, attempt.go_text = away.at, away.reason, away.text
+    attempt.warned = sum(away.at - now <= before for before in WARN_BEFORE)  # by this very word
     session.add(attempt)
     when = f"{away.at:%H:%M} UTC"
     history.tell_event(session, row, now, f"goes at {when}: {away.text}")

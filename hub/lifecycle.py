@@ -41,7 +41,7 @@ class Target(StrEnum):
 
 MOVES: dict[Status, frozenset[Status]] = {
     Status.QUEUED: frozenset({Status.OFFERED, Status.STARTING, Status.STOPPED, Status.FAILED}),
-    Status.OFFERED: frozenset({Status.STARTING, Status.STOPPED, Status.QUEUED}),
+    Status.OFFERED: frozenset({Status.STARTING, Status.STOPPED, Status.FAILED, Status.QUEUED}),
     Status.STARTING: frozenset(
         {Status.RUNNING, Status.STOPPING, Status.STOPPED, Status.FAILED, Status.QUEUED}
     ),

@@ -1,11 +1,23 @@
 """The menu in use: read again when its file changes, kept when the change is a mistake."""
 
 import contextlib
-from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 from catalog.errors import BadSetup
 from catalog.offers import Menu, load_menu
+
+
+class Prices(Protocol):
+    """Prices that change without the menu file."""
+
+    def on(self, menu: Menu) -> Menu:
+        """The menu at the prices in effect. Never waits within a transaction."""
+        ...
+
+    def read_again(self) -> None:
+        """Note that some were set. Not within a transaction."""
+        ...
 
 
 class MenuSource:
@@ -16,15 +28,15 @@ class MenuSource:
         self._stamp = self._read_stamp()
         self._menu = load_menu(path)
         self.problem: BadSetup | None = None
-        self.priced: Callable[[Menu], Menu] = lambda menu: menu
-        """Puts the prices in effect on it; set by the wiring."""
+        self.prices: Prices | None = None
+        """Set by the wiring; without, those of the file hold."""
 
     def get(self) -> Menu:
         """The menu; a changed file is read first, and a bad one leaves `problem` set."""
         if self._read_stamp() != self._stamp:
             with contextlib.suppress(BadSetup):
                 self.reload()
-        return self.priced(self._menu)
+        return self._menu if self.prices is None else self.prices.on(self._menu)
 
     @property
     def unpriced(self) -> Menu:

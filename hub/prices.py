@@ -5,24 +5,29 @@ new attempts after a preemption too. A change is for what is asked for later, an
 for the past.
 """
 
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlmodel import Session, col, select
 
+from catalog.clock import Clock
 from catalog.errors import BadValue, NotFound
 from catalog.offers import MAX_PRICE, Menu, Offer
 from catalog.units import format_credits
 from hub.control_context import Control
 from hub.policy import ROOT_TENANT, Actor
 from hub.store import audit
+from hub.store.store import Store
 from hub.store.tables import PriceRow
 
 FARTHEST = timedelta(days=731)
 """How far ahead a price may be set; a year that is mistyped lies farther."""
 SLACK = timedelta(seconds=60)
 """A time that has just passed while it was typed means now."""
+READ_EVERY = timedelta(seconds=10)
+"""Within this time a price that another control on the same database sets is known here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +40,42 @@ class Price:
     in_effect: bool
 
 
+class KnownPrices:
+    """The price list as it was read last. The menu is asked for within transactions, and whoever
+    has a connection must not wait for a second one: then what is known is used as it is."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store, self._clock = store, clock
+        self._reading = threading.Lock()
+        self.read_again()
+
+    def on(self, menu: Menu) -> Menu:
+        """The menu at the prices in effect; a price takes effect at its time whenever it was read."""
+        if not self._store.inside and self._is_old():
+            with self._reading:
+                if self._is_old():
+                    self._read()
+        now = self._clock.now()
+        return _at_prices(menu, {r.offer_id: r.per_hour for r in self._rows if r.starts_at <= now})
+
+    def read_again(self) -> None:
+        """Read the list now."""
+        with self._reading:  # or an older reading could end later
+            self._read()
+
+    def _read(self) -> None:
+        with self._store.read() as session:
+            self._rows = _rows(session)
+        self._read_at = self._clock.now()
+
+    def _is_old(self) -> bool:
+        # A clock that went back says nothing about how old it is.
+        return not timedelta() <= self._clock.now() - self._read_at < READ_EVERY
+
+
 def attach(control: Control) -> None:
     """From now on the menu shows, and every ask is judged at, the prices in effect."""
-    control.menu.priced = lambda menu: _at_prices(menu, in_effect(control))
-
-
-def in_effect(control: Control) -> dict[str, int]:
-    """Micro-credits an hour by offer, of those whose price is not the menu's."""
-    now = control.clock.now()
-    with control.store.read() as session:
-        rows = _rows(session)
-    return {row.offer_id: row.per_hour for row in rows if row.starts_at <= now}
+    control.menu.prices = KnownPrices(control.store, control.clock)
 
 
 def set_price(
@@ -75,6 +105,8 @@ def set_price(
             session, now, actor.person_id, "set-price", offer_id, ROOT_TENANT,
             {"per_hour": per_hour, "from": starts_at.isoformat()},
         )  # fmt: skip
+    if control.menu.prices is not None:
+        control.menu.prices.read_again()
 
 
 def price_list(control: Control, offers: list[Offer]) -> list[Price]:

@@ -8,13 +8,14 @@ from sqlmodel import Session, col, select
 from catalog.errors import Conflict
 from hub import history
 from hub.control_context import Control
+from hub.lifecycle import EndReason, Status
 from hub.policy import ROOT_TENANT, Actor, absent
 from hub.store import audit
-from hub.store.tables import AttemptRow, DeviceRow, ShareRow
+from hub.store.tables import AttemptRow, DeviceRow, ShareRow, WorkloadRow
 from spawners.engine import EndCause
 
-FAILURES = 3
-"""Starts that fail in a row on a device until it is put in quarantine."""
+FAILURES, PERSONS = 3, 2
+"""Starts that fail in a row on a device until it is put in quarantine, and of how many people."""
 
 
 def quarantined(session: Session) -> Mapping[str, str]:
@@ -31,10 +32,11 @@ def start_came_up(session: Session, attempt: AttemptRow) -> None:
 
 
 def start_failed(session: Session, attempt: AttemptRow, now: datetime) -> None:
-    """Count it against its devices; the third in a row puts a device in quarantine.
+    """Count it against its devices; the third in a row puts a device in quarantine, when the starts
+    of several people failed: one person may have a trouble of their own.
 
-    Somebody whose start before failed too, on other devices, has a trouble of their own that they
-    would carry from device to device: that counts against nothing.
+    Somebody whose start before failed too, on other devices, would carry it from device to device:
+    that counts against nothing.
     """
     devices = _devices_of(session, attempt)
     if _carried(session, attempt, {device.id for device in devices}):
@@ -42,7 +44,9 @@ def start_failed(session: Session, attempt: AttemptRow, now: datetime) -> None:
     for device in devices:
         device.failures += 1
         session.add(device)
-        if device.failures >= FAILURES and device.quarantined_at is None:
+        if device.failures < FAILURES or device.quarantined_at is not None:
+            continue
+        if len(_persons(session, device, attempt)) >= PERSONS:
             device.quarantined_at = now
             device.quarantine_reason = f"{device.failures} starts in a row failed on it"
             history.tell_operators(
@@ -88,6 +92,21 @@ def _devices_of(session: Session, attempt: AttemptRow) -> list[DeviceRow]:
             .where(ShareRow.attempt_id == attempt.id)
         )
     )
+
+
+def _persons(session: Session, device: DeviceRow, attempt: AttemptRow) -> set[str]:
+    """Whose starts failed on it in a row, `attempt` being the last."""
+    earlier = session.exec(
+        select(AttemptRow.person_id)
+        .join(ShareRow, col(ShareRow.attempt_id) == AttemptRow.id)
+        .join(WorkloadRow, col(WorkloadRow.attempt_id) == AttemptRow.id)
+        .where(ShareRow.device_id == device.id, AttemptRow.id != attempt.id)
+        .where(WorkloadRow.reason_code == EndReason.START_FAILED)
+        .where(WorkloadRow.status == Status.FAILED)
+        .order_by(col(AttemptRow.created_at).desc())
+        .limit(device.failures - 1)
+    )
+    return {attempt.person_id, *earlier}
 
 
 def _carried(session: Session, attempt: AttemptRow, devices: set[str]) -> bool:

@@ -17,6 +17,7 @@ from sqlmodel import col, select
 from catalog.errors import Unavailable
 from catalog.units import format_duration
 from hub import attempts, drains, fair_share, healing, holds, leases, starting
+from hub.alone import alone
 from hub.asks_seen import AsksSeen
 from hub.attempts import Step
 from hub.control_context import Control
@@ -91,6 +92,7 @@ class Reconciler:
         await self._thread(holds.keep, control)
         await self._thread(fair_share.keep, control)
         await self._thread(drains.keep, control)
+        await self._thread(healing.refresh_nodes, control)  # a node may have been taken out
         for ended in await self._thread(self._heal):
             self._spawn("forget", self._forget_server, *ended)
         for ended in await self._thread(self._watch):
@@ -148,8 +150,9 @@ class Reconciler:
         ended: list[Open] = []
         for attempt_id, found in open_attempts.items():
             if exit_ := self._end_of(found[0], seen.get(attempt_id)):
-                attempts.finish(control, attempt_id, exit_)
-                ended.append(found)
+                with alone(f"the end of {attempt_id}"):
+                    attempts.finish(control, attempt_id, exit_)
+                    ended.append(found)
             elif attempt_id in seen:
                 self._tell_deadline(found[0])
         now = control.clock.now()

@@ -14,8 +14,13 @@ from hub.control_context import Control
 from hub.policy import Action, Actor, Object, absent, allowed, require
 from hub.store import audit
 from hub.store.tables import PersonRow, ReservationRow, TenantRow, WindowRow
-from hub.world import Limits, read_world, tenant_path
-from quotas.reservations import Booking, WindowState
+from hub.tenant_paths import TenantPaths
+from hub.world import Limits, read_world
+from quotas.reservations import Booking, Mark, WindowState
+
+MARKS_AT_ONCE = 50
+"""Reservations, each of at most a year of days, whose windows are asked about in one query: a
+database takes so many values and no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +52,21 @@ def tenant_object(session: Session, tenant_id: str) -> Object:
     """A tenant as the policy sees it. Raises NotFound."""
     if session.get(TenantRow, tenant_id) is None:
         raise absent(f"tenant {tenant_id[:40]!r}")
-    return Object(None, tenant_path(session, tenant_id), f"tenant {tenant_id!r}")
+    return _tenant(TenantPaths(session), tenant_id)
 
 
-def object_of(session: Session, actor: Actor, row: ReservationRow) -> Object:
+def _tenant(paths: TenantPaths, tenant_id: str) -> Object:
+    return Object(None, paths.of(tenant_id), f"tenant {tenant_id!r}")
+
+
+def object_of(
+    session: Session, actor: Actor, row: ReservationRow, paths: TenantPaths | None = None
+) -> Object:
     """A reservation as the policy sees it: it is theirs for whom it is held."""
-    path = tenant_path(session, row.tenant_id)
+    paths = paths or TenantPaths(session)
     own = {actor.tenant_id, *actor.tenants}
-    theirs = any(row.tenant_id in tenant_path(session, tenant) for tenant in own)
+    theirs = any(row.tenant_id in paths.of(tenant) for tenant in own)
+    path = paths.of(row.tenant_id)
     return Object(actor.person_id if theirs else "", path, f"reservation {row.id!r}")
 
 
@@ -108,11 +120,12 @@ def page(control: Control, actor: Actor, state: str, *, cursor: str, limit: int)
                     & (col(ReservationRow.id) < last.id)
                 )
             )
-        rows: list[ReservationRow] = []
+        rows, paths = list[ReservationRow](), TenantPaths(session)
         for row in session.exec(query):
             if state != "all" and (state == "active") != _active(row, now):
                 continue
-            if not allowed(actor, Action.READ_RESERVATIONS, object_of(session, actor, row)):
+            about = object_of(session, actor, row, paths)
+            if not allowed(actor, Action.READ_RESERVATIONS, about):
                 continue
             if len(rows) == limit:
                 return Page(_found(control, session, actor, rows), rows[-1].id)
@@ -131,8 +144,10 @@ def _found(
     now, limits = control.clock.now(), Limits(session)
     world = read_world(control, session, limits)
     sight = now + holds.ahead(control, session)
-    due = [(row, holds.windows_of_row(row)) for row in rows]
-    marks = holds.read_marks(session, due, now)
+    due, paths = [(row, holds.windows_of_row(row)) for row in rows], TenantPaths(session)
+    marks: dict[str, Mark] = {}
+    for first in range(0, len(due), MARKS_AT_ONCE):
+        marks |= holds.read_marks(session, due[first : first + MARKS_AT_ONCE], now)
     taken = holds.taken_of(rows, world.running)
     held = {hold.reservation: len(hold.placements) for hold in world.holds}
     reasons = _given_up(session, rows)
@@ -155,7 +170,7 @@ def _found(
         found.append(
             Found(
                 row, names.get(row.tenant_id, row.tenant_id), person.login if person else "",
-                looks, may_change=allowed(actor, Action.RESERVE, tenant_object(session, row.tenant_id)),
+                looks, may_change=allowed(actor, Action.RESERVE, _tenant(paths, row.tenant_id)),
             )
         )  # fmt: skip
     return found

@@ -1,12 +1,13 @@
 """From a wish to a reservation: whether it is possible, what is in the way, and when it would be.
 
-A reservation costs nothing and is bounded by its tenant's ceiling. Whoever launches in its window
-pays like everybody.
+A reservation costs nothing and is bounded by its tenant's ceiling; where there is none, by what the
+tenant is guaranteed, and without either only a platform administrator may reserve. Whoever launches
+in its window pays like everybody.
 """
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlmodel import Session
@@ -17,18 +18,24 @@ from catalog.placement import NoRoom
 from catalog.units import format_duration
 from hub import holds
 from hub.control_context import Control
-from hub.policy import Action, Actor, allowed, require
+from hub.policy import Action, Actor, Relation, absent, allowed, relations, require
 from hub.reservations import object_of, tell_all, tenant_object
 from hub.store import audit
 from hub.store.ids import new_id
 from hub.store.tables import IdempotencyRow, ReservationRow
 from hub.world import Limits, read_world
-from quotas.reservations import Clash, Scene, clashes
+from quotas.limits import Dimension, Scope
+from quotas.reservations import Booking, Clash, Scene, clashes
 from quotas.windows import Rule, Window, demand_sound, windows_of
 
 MOST_PLACES = 500
 MOST_OF_A_TENANT = 100
 """Reservations at once, so that nobody makes planning slow by accident."""
+MOST_PLACES_IN_ALL = 20_000
+"""Places of a reservation times its windows."""
+STAFF_MARGIN, STAFF_NO_SHOW = timedelta(hours=1), timedelta(minutes=15)
+"""The longest that staff may keep places unused for: the margin; the no-show time also up to half
+of the window, and an hour at the most."""
 SHORTEST_MARGIN, LONGEST_MARGIN = timedelta(minutes=5), timedelta(days=1)
 SHORTEST_NO_SHOW, LONGEST_NO_SHOW = timedelta(minutes=1), timedelta(days=14)
 
@@ -79,21 +86,38 @@ class Answer:
     obstacles: tuple[Obstacle, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """All that decides about a wish: two that are equal are judged alike."""
+
+    wanted: tuple[Booking, ...]
+    others: tuple[Booking, ...]
+    scene: Scene
+
+
 def check(control: Control, actor: Actor, wish: Wish) -> Answer:
     """What `reserve` would say; nothing is held. Raises BadValue, Forbidden or Refused."""
+    now = control.clock.now()
     with control.store.read() as session:
-        return _judge(control, session, actor, wish, control.clock.now())
+        case = _case_of(control, session, actor, wish, now)
+        return _answer(session, actor, wish, case, _judge(case))
 
 
 def reserve(control: Control, actor: Actor, wish: Wish) -> str:
     """Hold it; the id of the reservation, one for each idempotency key. Raises BadValue for what
     makes no sense, Refused for what can never be held, Conflict with the window and the nearest
     free one for what cannot be held then."""
+    now = control.clock.now()
+    with control.store.read() as session:
+        if earlier := _earlier(session, actor, wish):
+            return earlier
+        before = _case_of(control, session, actor, wish, now)
+    clashes_ = _judge(before)  # may take long, and nobody waits for it
     with control.store.write() as session:
         if earlier := _earlier(session, actor, wish):
             return earlier
-        now = control.clock.now()
-        answer = _judge(control, session, actor, wish, now)
+        case = _case_of(control, session, actor, wish, now)
+        answer = _answer(session, actor, wish, case, clashes_ if case == before else _judge(case))
         if answer.obstacles:
             raise _refusal(answer)
         row = _new_row(session, actor, wish, now)
@@ -101,22 +125,71 @@ def reserve(control: Control, actor: Actor, wish: Wish) -> str:
     return row.id
 
 
-def _judge(control: Control, session: Session, actor: Actor, wish: Wish, now: datetime) -> Answer:
-    require(actor, Action.RESERVE, tenant_object(session, wish.tenant_id))
+def _case_of(
+    control: Control, session: Session, actor: Actor, wish: Wish, now: datetime
+) -> _Case:  # fmt: skip
+    """Raises for what cannot be held whatever else is."""
+    _demand_may(session, actor, wish.tenant_id)
     _demand_sound(session, wish, now)
-    windows = [window for window in windows_of(wish.rule) if window.starts_at >= now]
     limits = Limits(session)
+    scopes = limits.tenant_scopes(wish.tenant_id)
+    if not actor.platform_admin:
+        scopes = _bounded(wish, scopes)
+    windows = [window for window in windows_of(wish.rule) if window.starts_at >= now]
     world = read_world(control, session, limits)
     scene = holds.scene_of(control, world.running, now)
     _demand_large_enough(wish, scene)
-    wanted = holds.bookings_of(
-        _row_of(wish, "new", actor.person_id, now), limits.tenant_scopes(wish.tenant_id), windows
-    )
+    wanted = holds.bookings_of(_row_of(wish, "new", actor.person_id, now), scopes, windows)
     reach = max(window.ends_at for window in windows) + timedelta(days=15)
     others = holds.read_bookings(session, limits.tenant_scopes, world.running, now, reach)
-    found = clashes(wanted, others, scene)
+    return _Case(tuple(wanted), tuple(others), scene)
+
+
+def _judge(case: _Case) -> list[Clash]:
+    return list(clashes(case.wanted, case.others, case.scene))
+
+
+def _answer(
+    session: Session, actor: Actor, wish: Wish, case: _Case, found: list[Clash]
+) -> Answer:  # fmt: skip
     words = _Words(session, actor, wish)
-    return Answer(wish, tuple(windows), tuple(words.obstacle(clash) for clash in found))
+    windows = tuple(booking.window for booking in case.wanted)
+    return Answer(wish, windows, tuple(words.obstacle(clash) for clash in found))
+
+
+def _demand_may(session: Session, actor: Actor, tenant_id: str) -> None:
+    """Raises NotFound in the same words for a tenant that there is not and for one that is none of
+    the actor's, Forbidden for who may not reserve."""
+    target = tenant_object(session, tenant_id)
+    if relations(actor, target) == {Relation.SELF}:
+        raise absent(f"tenant {tenant_id[:40]!r}")
+    require(actor, Action.RESERVE, target)
+
+
+def _bounded(wish: Wish, scopes: tuple[Scope, ...]) -> tuple[Scope, ...]:
+    """The same, with what is guaranteed as the ceiling where there is no other, so that nobody who
+    runs a course holds the whole site. Raises Refused when there is neither, BadValue for staff who
+    would keep places unused for long."""
+    ask = wish.ask
+    what = Dimension.GPU if ask.count or ask.whole_node else Dimension.CPU
+    bounded = [
+        replace(scope, limits={what: scope.guaranteed[what], **scope.limits})
+        if scope.guaranteed.get(what)
+        else scope
+        for scope in scopes
+    ]
+    below_root = bounded[:-1] or bounded
+    if not any(what in scope.limits for scope in below_root):
+        raise Refused(
+            f"{scopes[0].label} has neither a limit nor a guarantee of {what}, which would bound what"
+            " it may hold",
+            next="ask an administrator of the site to set one, or to reserve for you",
+            code="quota",
+        )
+    no_show = min(timedelta(hours=1), max(STAFF_NO_SHOW, wish.rule.length / 2))
+    _between("lend_margin", wish.lend_margin, SHORTEST_MARGIN, STAFF_MARGIN)
+    _between("no_show", wish.no_show, SHORTEST_NO_SHOW, no_show)
+    return tuple(bounded)
 
 
 def _demand_sound(session: Session, wish: Wish, now: datetime) -> None:
@@ -135,6 +208,11 @@ def _demand_sound(session: Session, wish: Wish, now: datetime) -> None:
         last = windows_of(wish.rule)[-1]
         raise BadValue(
             f"first_day: {last.shown(wish.rule.zone)} has begun already", next="choose a later day"
+        )
+    if (many := wish.count * len(windows_of(wish.rule))) > MOST_PLACES_IN_ALL:
+        raise BadValue(
+            f"count: {many:,} places in all windows together are more than {MOST_PLACES_IN_ALL:,}",
+            next="choose fewer places, or an earlier last day",
         )
     live = [row for row in holds.live_rows(session, now) if row.tenant_id == wish.tenant_id]
     if len(live) >= MOST_OF_A_TENANT:

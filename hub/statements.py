@@ -5,7 +5,7 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -23,9 +23,11 @@ from hub.store.tables import (
     TenantRow,
     WorkloadRow,
 )
-from hub.world import tenant_path
+from hub.tenant_paths import TenantPaths
 from quotas.ledger import AccountKind
 
+BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+"""No statement begins earlier: nothing was then, and not every time zone knows the first year."""
 BATCH = 1000
 """Lines that are read, and written to a file, at once."""
 
@@ -89,8 +91,8 @@ class Totals:
 
 
 def of_tenant(session: Session, tenant_id: str) -> Scope:
-    ids = session.exec(select(TenantRow.id)).all()
-    below = frozenset(one for one in ids if tenant_id in tenant_path(session, one))
+    ids, paths = session.exec(select(TenantRow.id)).all(), TenantPaths(session)
+    below = frozenset(one for one in ids if tenant_id in paths.of(one))
     return Scope(f"tenant-{tenant_id}", tenant_ids=below)
 
 
@@ -191,7 +193,7 @@ def parquet_file(
 
 COLUMNS = tuple(field.name for field in fields(Line))
 _CREDITS = ("amount", "held", "used", "balance")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 class _Sink(io.RawIOBase):

@@ -16,8 +16,9 @@ from hub.lifecycle import EndReason, Status
 from hub.policy import Action, Actor, Object, absent, allowed, require
 from hub.store import audit
 from hub.store.tables import AttemptRow, WorkloadRow
-from hub.world import Limits, read_world, tenant_path
-from quotas.admission import World, plan
+from hub.tenant_paths import TenantPaths
+from hub.world import Limits, read_world
+from quotas.admission import Slot, World, plan
 from quotas.windows import Window
 
 MAX_LEASE = timedelta(days=90)
@@ -38,14 +39,13 @@ def find(control: Control, actor: Actor, workload_id: str, action: Action) -> Wo
         row = session.get(WorkloadRow, workload_id)
         if row is None:
             raise absent(f"workload {workload_id[:40]!r}")
-        require(actor, action, object_of(session, row))
+        require(actor, action, object_of(TenantPaths(session), row))
     return row
 
 
-def object_of(session: Session, row: WorkloadRow) -> Object:
+def object_of(paths: TenantPaths, row: WorkloadRow) -> Object:
     """A workload as the policy sees it."""
-    name = f"workload {row.id!r}"
-    return Object(row.person_id, tenant_path(session, row.tenant_id), name)
+    return Object(row.person_id, paths.of(row.tenant_id), f"workload {row.id!r}")
 
 
 def page(
@@ -64,9 +64,9 @@ def page(
             query = query.where(WorkloadRow.person_id == actor.person_id)
         if cursor:
             query = _after(session, query, cursor)
-        rows: list[WorkloadRow] = []
+        rows, paths = list[WorkloadRow](), TenantPaths(session)
         for row in session.exec(query):
-            if everybody and not allowed(actor, Action.READ_WORKLOAD, object_of(session, row)):
+            if everybody and not allowed(actor, Action.READ_WORKLOAD, object_of(paths, row)):
                 continue
             if len(rows) == limit:
                 return Page(rows, rows[-1].id)
@@ -128,10 +128,27 @@ def extend(control: Control, actor: Actor, workload_id: str, by: str, key: str) 
     return find(control, actor, workload_id, Action.EXTEND)
 
 
+def surely_extends(
+    control: Control, world: World, row: WorkloadRow, attempt: AttemptRow, by: timedelta
+) -> bool:
+    """Whether it is clear without a plan that a longer lease delays nobody: nobody waits, and
+    nothing is held for that time."""
+    extra = Window(attempt.lease_ends_at, attempt.lease_ends_at + by)
+    if world.queue or any(Window(h.starts_at, h.ends_at).overlaps(extra) for h in world.holds):
+        return False
+    return why_not_extend(control, world, row, attempt, by) is None
+
+
 def why_not_extend(
-    control: Control, world: World, row: WorkloadRow, attempt: AttemptRow | None, by: timedelta
+    control: Control,
+    world: World,
+    row: WorkloadRow,
+    attempt: AttemptRow | None,
+    by: timedelta,
+    planned: Mapping[str, Slot] | None = None,
 ) -> str | None:
-    """None when a longer lease delays nobody; else why not, in words."""
+    """None when a longer lease delays nobody; else why not, in words. `planned` is the plan of this
+    world, where there is one already."""
     if row.status not in {Status.RUNNING, Status.STARTING} or attempt is None:
         return f"it is {row.status}, so there is no lease to extend"
     if attempt.go_at is not None:
@@ -151,7 +168,7 @@ def why_not_extend(
         return f"its place is held for a reservation from {held.starts_at:%H:%M} UTC"
     if not world.queue:
         return None
-    before = plan(world, control.placer, now, words=False)
+    before = planned or plan(world, control.placer, now, words=False)
     after = plan(replace(world, running=running), control.placer, now, words=False)
     delayed = [i for i, slot in before.items() if _later(after[i].at, slot.at)]
     return f"{len(delayed)} in the queue would have to wait longer" if delayed else None

@@ -15,9 +15,12 @@ from hub.store.tables import AttemptRow, QuotaRow, ShareRow, TenantRow, Workload
 from quotas.admission import Claim, Rules, Waiting, World
 from quotas.limits import Dimension, Scope
 from quotas.tree import Tenant, Tree
+from quotas.verdict import Code
 
 ACCEPT_WITHIN = timedelta(minutes=10)
 """How long a turn is held."""
+HELD_BACK = frozenset({Code.CREDITS, Code.QUOTA})
+"""Why something in the queue may not be paid now: nothing is planned for it until it may."""
 
 
 def ask_of(row: WorkloadRow) -> Ask:
@@ -107,7 +110,11 @@ class Limits:
 
 def read_world(control: Control, session: Session, limits: Limits) -> World:
     """Everything that holds a place or waits for one, as of this transaction."""
-    queue = session.exec(select(WorkloadRow).where(WorkloadRow.status == Status.QUEUED)).all()
+    queue = session.exec(
+        select(WorkloadRow).where(
+            WorkloadRow.status == Status.QUEUED, col(WorkloadRow.reason_code).not_in(HELD_BACK)
+        )
+    ).all()
     running = tuple(_claims(control, session, limits))
     settings = control.settings
     return World(
@@ -153,6 +160,7 @@ def _claim(
     ask = Ask(
         attempt.cpu_milli, attempt.memory_bytes, placement.gpu_milli,
         priority=Priority(row.priority), preemptible=row.preemptible,
+        whole_node=placement.whole_node,
     )  # fmt: skip
     return Claim(
         attempt.id, placement, ask, limits.scope_ids(attempt.tenant_id, attempt.person_id),
@@ -188,13 +196,17 @@ def placements_of(session: Session, attempts: Iterable[AttemptRow]) -> dict[str,
     for a in attempts:
         apart, whole = manners.get(a.id, ("", False))
         held = tuple(shares[a.id])
-        found[a.id] = Placement(
-            a.node, a.cpu_milli, a.memory_bytes, held, apart, whole_node=whole
-        )
+        found[a.id] = Placement(a.node, a.cpu_milli, a.memory_bytes, held, apart, whole_node=whole)
     return found
 
 
 def share_of_row(row: ShareRow) -> Share:
     return Share(
-        row.device_id, row.milli, row.memory_mib, Mode(row.mode), row.emulated, row.profile, row.start
+        row.device_id,
+        row.milli,
+        row.memory_mib,
+        Mode(row.mode),
+        row.emulated,
+        row.profile,
+        row.start,
     )

@@ -22,8 +22,8 @@ from itertools import groupby
 from catalog.placement import NoRoom, Placer
 from catalog.units import format_credits
 from quotas.claims import Claim, Rules, Slot, Waiting, World
-from quotas.lending import Recall, recalls, sooner
-from quotas.limits import first_over, use_of
+from quotas.lending import Recall, in_time, recalls, sooner
+from quotas.limits import LeastUse, first_over, use_of
 from quotas.making_room import RoomMaker
 from quotas.order import Order, Rank, in_order, uses_now
 from quotas.profile import Profile, can_be_lent, never_past
@@ -66,15 +66,16 @@ class Planner:
 
     def __init__(self, world: World, placer: Placer, now: datetime, *, words: bool = True) -> None:
         self._now, self._placer, self._words = now, placer, words
+        world = replace(world, holds=in_time(world.holds, world.rules.grace))
+        self._least, self._world = LeastUse(world.capacity), world
         self.recalls = recalls(world, now)
         """Claims on lent places that have to go, by id: those with ``told_at == now`` are told."""
         gone = {recall.claim: recall.gone_at for recall in self.recalls.values()}
-        queue = tuple(world.known(waiting) for waiting in world.queue)
-        world = replace(world, running=sooner(world.running, gone), queue=queue)
-        self._world = world
+        queue = tuple(map(self._known, world.queue))
+        self._world = world = replace(world, running=sooner(world.running, gone), queue=queue)
         self._running = Profile.of(world.capacity, world.running, world.holds, now)
         self._seats = Seats(world, placer, now)
-        self._room = RoomMaker(world, self._seats, now, frozenset(gone))
+        self._room = RoomMaker(world, self._seats, now)
         self._reasons = Reasons(self._running, placer, now, world.running)
 
     @property
@@ -84,9 +85,9 @@ class Planner:
 
     def check(self, waiting: Waiting, cost: int, balance: int) -> Verdict:
         """As the function `check`."""
+        waiting = self._known(waiting)
         if denied := self._never(waiting, cost, balance):
             return denied
-        waiting = self._world.known(waiting)
         order = self._order_with(waiting)
         planned, rank = self._planned, order.rank(waiting)
         place = bisect_left(planned.ahead, rank, key=lambda row: row.rank)
@@ -106,8 +107,11 @@ class Planner:
             )  # fmt: skip
         return Waits(slot.code, slot.reason, slot.position, slot.at)
 
+    def _known(self, waiting: Waiting) -> Waiting:
+        return replace(self._world.known(waiting), least_milli=self._least.of(waiting.ask))
+
     def _never(self, waiting: Waiting, cost: int, balance: int) -> Denied | None:
-        over = first_over(use_of(waiting.ask), waiting.scopes, {})
+        over = first_over(waiting.wanted, waiting.scopes, {})
         if over is not None:
             return Denied(Code.QUOTA, over.text, "choose a smaller one, or ask for a larger quota")
         place = self._placer.place(waiting.ask, self._world.capacity)

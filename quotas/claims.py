@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from catalog.asks import Ask
 from catalog.inventory import Capacity, Placement
-from quotas.limits import Scope
+from quotas.limits import Dimension, Scope, use_of
 from quotas.reservations import Hold
 from quotas.tree import Tree
 from quotas.verdict import Code
@@ -39,7 +39,7 @@ class Waiting:
 
     `shares` is what each of them has lately used, as a part of the site (0 and more), outmost
     first: who used less goes first. `again` marks what lost its place through no fault of its own
-    and goes before all of its class.
+    and goes before what is new of its class; where it would borrow, behind who would not.
     """
 
     id: str
@@ -48,6 +48,14 @@ class Waiting:
     since: datetime
     shares: tuple[float, ...] = ()
     again: bool = False
+    least_milli: int = 0
+    """What it takes of GPUs wherever it lies, where its ask alone does not say it."""
+
+    @property
+    def wanted(self) -> dict[Dimension, int]:
+        """What it counts in each dimension at least, while its place is not known."""
+        milli = max(self.ask.gpu_milli, self.least_milli)
+        return use_of(self.ask) | {Dimension.GPU: milli}
 
     @property
     def scope_ids(self) -> tuple[str, ...]:

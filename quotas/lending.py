@@ -6,7 +6,7 @@ and its place is free one grace period later, before the window begins.
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from catalog.inventory import NodeFree, Placement
 from quotas.claims import Claim, World
@@ -63,7 +63,7 @@ def _clear(
     def enough(gone: Collection[Claim]) -> bool:
         leave = {claim.id for claim in gone}
         stay = [claim.placement for claim in there if claim.id not in leave]
-        return not _too_much(empty, [*_parts(stay, node), *kept])
+        return _go_together(empty, _parts(stay, node), kept)
 
     lent = [
         Candidate(claim, cost_of_going(claim, now))
@@ -84,18 +84,23 @@ def _parts(placements: Iterable[Placement], node: str) -> list[Placement]:
     return [part for placement in placements for part in placement.parts if part.node == node]
 
 
-def _too_much(empty: NodeFree, parts: Iterable[Placement]) -> bool:
-    """Whether more would be taken of a node than there is."""
+def _go_together(empty: NodeFree, staying: Iterable[Placement], kept: Iterable[Placement]) -> bool:
+    """Whether each kept part has room on the node beside what stays, and beside each other."""
     free = empty
-    for part in parts:
+    for part in staying:
         free = free.moved(part, -1)
-    return overdrawn(free)
+    for part in kept:
+        if not free.has_room(part):
+            return False
+        free = free.moved(part, -1)
+    return True
 
 
-def overdrawn(free: NodeFree) -> bool:
-    """Whether anything has been taken that is not there."""
-    least = min((free.cpu_milli, free.memory_bytes, *free.device_milli.values()))
-    return least < 0
+def in_time(holds: Iterable[Hold], grace: timedelta) -> tuple[Hold, ...]:
+    """The holds, each lent only until those who go are gone when its window begins."""
+    return tuple(
+        replace(hold, lent_until=min(hold.lent_until, hold.starts_at - grace)) for hold in holds
+    )
 
 
 def sooner(claims: Iterable[Claim], gone: Mapping[str, datetime]) -> tuple[Claim, ...]:

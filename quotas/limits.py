@@ -1,11 +1,12 @@
 """Limits in many dimensions, and what is used of them, by scope (a person, a tenant)."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from catalog.asks import Ask
-from catalog.inventory import Placement
+from catalog.fitting import allowed, milli_of
+from catalog.inventory import Capacity, Health, Placement
 from catalog.units import WHOLE, format_bytes, format_cpu, format_credits, format_gpu
 
 
@@ -63,6 +64,44 @@ def use_of(ask: Ask, placement: Placement | None = None) -> dict[Dimension, int]
         Dimension.MEMORY: ask.memory_bytes,
         Dimension.WORKLOADS: 1,
     }
+
+
+class LeastUse:
+    """What asks take of GPUs at least, wherever they lie: by memory it depends on the device, by
+    node on how many it has. Worked out once for each kind of ask."""
+
+    def __init__(self, capacity: Capacity) -> None:
+        nodes = [free.node for free in capacity.nodes.values()]
+        kinds = {
+            replace(d, id="", index=0, health=Health.OK, health_reason=""): d
+            for n in nodes
+            for d in n.devices
+        }
+        self._devices = list(kinds.values())
+        self._nodes = [node.devices for node in nodes if node.devices]
+        self._known: dict[Ask, int] = {}
+
+    def of(self, ask: Ask) -> int:
+        """In milli-GPU; what the ask says, where nothing here could take it."""
+        if not ask.count and not ask.whole_node:
+            return 0
+        kind = Ask(
+            0, 0, ask.gpu_milli, models=ask.models, gpu_count=ask.gpu_count,
+            gpu_memory_mib=ask.gpu_memory_mib, vendors=ask.vendors, whole_node=ask.whole_node,
+        )  # fmt: skip
+        if kind not in self._known:
+            self._known[kind] = min(self._found(kind), default=ask.gpu_milli)
+        return self._known[kind]
+
+    def _found(self, ask: Ask) -> Iterator[int]:
+        if ask.whole_node and not ask.count:
+            for devices in self._nodes:
+                if all(allowed(ask, device) for device in devices):
+                    yield WHOLE * len(devices)
+            return
+        for device in self._devices:
+            if (milli := milli_of(ask, device)) is not None:
+                yield milli * ask.count
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,10 +20,10 @@ Allowed = Callable[[Collection[Claim]], bool]
 
 
 class RoomMaker:
-    """Finds victims for one plan. `leaving` are claims that have to go anyhow."""
+    """Finds victims for one plan."""
 
-    def __init__(self, world: World, seats: Seats, now: datetime, leaving: Collection[str]) -> None:
-        self._world, self._seats, self._now, self._leaving = world, seats, now, leaving
+    def __init__(self, world: World, seats: Seats, now: datetime) -> None:
+        self._world, self._seats, self._now = world, seats, now
 
     def make(
         self, waiting: Waiting, profile: Profile, told: Collection[str]
@@ -76,7 +76,7 @@ class RoomMaker:
         self, waiting: Waiting, span: Span, profile: Profile
     ) -> tuple[Allowed, Over | None]:
         """What its limits allow, and the one that it would pass if nobody went."""
-        wanted = use_of(waiting.ask)
+        wanted = waiting.wanted
         over = profile.over(wanted, waiting.scopes, span)
         limited = frozenset(scope.id for scope in waiting.scopes if scope.limits)
         used = profile.only((), limited)
@@ -98,16 +98,29 @@ class RoomMaker:
         self, waiting: Waiting, span: Span, profile: Profile, told: Collection[str]
     ) -> list[Candidate]:
         used = profile.most_used(waiting.scope_ids, span)
-        tree, wanted = self._world.tree, use_of(waiting.ask)
+        tree, wanted = self._world.tree, waiting.wanted
         reclaims = tree.may_reclaim(waiting.scope_ids, wanted, used)
         borrowed = self._borrowed(told) if reclaims else {}
         right, nothing = Right(waiting.ask), frozenset[tuple[str, Dimension]]()
+        closed = self._closed(waiting, span)
         found = (
             right.over(claim, self._now, owed=tree.owes(borrowed.get(claim.id, nothing), reclaims))
             for claim in self._world.running
-            if claim.id not in told and claim.id not in self._leaving and claim.ends_at > span[0]
+            if claim.id not in told and claim.ends_at > span[0]
+            if not claim.reservation or claim.reservation not in closed
         )
         return [candidate for candidate in found if candidate is not None]
+
+    def _closed(self, waiting: Waiting, span: Span) -> set[str]:
+        """Windows that are not open to this ask. Who is in a place of one would go in vain: it would
+        be held again."""
+        visitor = Visitor.of(waiting)
+        return {
+            hold.reservation
+            for hold in self._world.holds
+            if hold.starts_at < span[1] and span[0] < hold.ends_at
+            if visitor.minds(hold, span[0])
+        }
 
     def _borrowed(self, told: Collection[str]) -> dict[str, Borrowed]:
         staying = [c for c in self._world.running if not c.going and c.id not in told]

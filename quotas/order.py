@@ -1,8 +1,8 @@
 """The order of the queue.
 
 Priority class first. Within a class: who stays inside what its tenant is guaranteed goes before who
-would borrow; what lost its place through no fault of its own before what is new; who used less
-lately before who used more, compared from the outmost tenant down to the person (see
+would borrow; among either, what lost its place through no fault of its own before what is new; who
+used less lately before who used more, compared from the outmost tenant down to the person (see
 `quotas.fairness`); then age.
 """
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from quotas.claims import Waiting
-from quotas.limits import Amounts, Dimension, use_of
+from quotas.limits import Amounts, Dimension
 from quotas.tree import Tree
 
 Standing = tuple[bool, bool, tuple[float, ...]]
@@ -40,7 +40,7 @@ class Order:
         given = {scope: dict(amounts) for scope, amounts in used.items()}
         borrowers: set[str] = set()
         for waiting in sorted(queue, key=order.rank):
-            wanted = use_of(waiting.ask)
+            wanted = waiting.wanted
             if tree.would_borrow(waiting.scope_ids, wanted, given):
                 borrowers.add(waiting.id)
             else:

@@ -16,7 +16,7 @@ from catalog.asks import Ask, Priority
 from catalog.inventory import Capacity, NodeFree, Placement
 from quotas.claims import Claim, Waiting
 from quotas.limits import Amounts, Dimension, Over, Scope, use_of
-from quotas.reservations import Hold
+from quotas.reservations import Hold, same_kind
 
 T = TypeVar("T")
 COUNTED = (Dimension.GPU, Dimension.CPU, Dimension.MEMORY, Dimension.WORKLOADS)
@@ -67,6 +67,7 @@ class Unit:
 
     hold: Hold
     placement: Placement
+    nodes: frozenset[str]
     span: Span
     taken: tuple[Span, ...] = ()
 
@@ -82,7 +83,7 @@ class Unit:
         return (*spans, (begins, ends)) if begins < ends else tuple(spans)
 
     def on(self, node: str) -> bool:
-        return any(part.node == node for part in self.placement.parts)
+        return node in self.nodes
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,16 +92,23 @@ class Visitor:
 
     scope_ids: frozenset[str]
     borrower: bool
+    ask: Ask | None = None
 
     @classmethod
     def of(cls, waiting: Waiting, *, borrower: bool = False) -> "Visitor":
-        return cls(frozenset(waiting.scope_ids), borrower)
+        return cls(frozenset(waiting.scope_ids), borrower, waiting.ask)
 
-    def minds(self, unit: Unit, at: datetime) -> bool:
-        """Whether what this unit keeps is closed to somebody who begins at `at`."""
-        if unit.hold.scope_id in self.scope_ids:
+    def minds(self, hold: Hold, at: datetime) -> bool:
+        """Whether what is held there is closed to somebody who begins at `at`."""
+        if hold.scope_id in self.scope_ids:
+            return not self.may_enter(hold)
+        return not (self.borrower and at < hold.lent_until)
+
+    def may_enter(self, hold: Hold) -> bool:
+        """Whether it is kept for them: for their people, and for asks like theirs."""
+        if hold.scope_id not in self.scope_ids:
             return False
-        return not (self.borrower and at < unit.hold.lent_until)
+        return self.ask is None or hold.ask is None or same_kind(self.ask, hold.ask)
 
 
 def can_be_lent(ask: Ask) -> bool:
@@ -137,7 +145,12 @@ class Profile:
                 line = used.setdefault(scope, [(now, _NONE)])
                 _extend_back(line, end, lambda was, more=counts: _plus(was, more))
         units = tuple(
-            Unit(hold, placement, (max(now, hold.starts_at), hold.ends_at))
+            Unit(
+                hold,
+                placement,
+                frozenset(part.node for part in placement.parts),
+                (max(now, hold.starts_at), hold.ends_at),
+            )
             for hold in holds
             if hold.ends_at > now
             for placement in hold.placements
@@ -182,7 +195,7 @@ class Profile:
         """The least that is free on a node between two moments, for this visitor."""
         start, end = span
         line = self.nodes[node]
-        minded = [u for u in self.units if visitor.minds(u, start) and u.on(node)]
+        minded = [u for u in self.units if u.on(node) and visitor.minds(u.hold, start)]
         spans = [(u, s) for u in minded for s in u.kept if s[0] < end and start < s[1]]
         if not spans:
             return reduce(NodeFree.least, line.over(start, end))

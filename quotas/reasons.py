@@ -11,7 +11,7 @@ from catalog.placement import NoRoom, Placer
 from quotas.claims import Claim, Waiting
 from quotas.explain import who_holds, why
 from quotas.fairness import ahead_text
-from quotas.limits import first_over, use_of
+from quotas.limits import first_over
 from quotas.profile import Profile, Visitor
 from quotas.verdict import Code
 
@@ -30,7 +30,7 @@ class Reasons:
         """What is short without those ahead; then what is held; if nothing is, they are why."""
         moment = (self._now, self._now + datetime.resolution)
         used = self._running.most_used(waiting.scope_ids, moment)
-        over = first_over(use_of(waiting.ask), waiting.scopes, used)
+        over = first_over(waiting.wanted, waiting.scopes, used)
         if over is not None:
             return Code.QUOTA, over.text
         if short := self._shortage(waiting.ask):
@@ -65,7 +65,7 @@ class Reasons:
         place = self._placer.place(waiting.ask, free)
         if not isinstance(place, NoRoom):
             return ""
-        theirs = [u for u in self._running.units if visitor.minds(u, self._now)]
+        theirs = [u for u in self._running.units if visitor.minds(u.hold, self._now)]
         inside = [u for u in theirs if u.hold.starts_at < span[1] and self._now < u.hold.ends_at]
         if not inside:
             return ""

@@ -170,14 +170,14 @@ def missing(bookings: Iterable[Booking], places: Places) -> int:
 
 
 def holds_of(bookings: Iterable[Booking], places: Places) -> tuple[Hold, ...]:
-    """What the planner keeps free."""
+    """What the planner keeps free. Where members have taken all, only that the window is theirs."""
     return tuple(
         Hold(
-            booking.key, booking.scopes[0].id, places[booking.key], booking.window.starts_at,
+            booking.key, booking.scopes[0].id, places.get(booking.key, ()), booking.window.starts_at,
             booking.window.ends_at, booking.lent_until, booking.ask,
         )
         for booking in bookings
-        if places.get(booking.key)
+        if places.get(booking.key) or booking.taken
     )  # fmt: skip
 
 
@@ -193,6 +193,14 @@ def still_hold(holds: Iterable[Hold], scene: Scene) -> bool:
     ]  # fmt: skip
     kept = {hold.reservation: hold.placements for hold in holds}
     return not missing(bookings, arrange(bookings, scene, kept))
+
+
+def same_kind(ask: Ask, unit: Ask) -> bool:
+    """Whether an ask may be in places like `unit`: a whole node, GPUs, or neither."""
+    if unit.whole_node:
+        return ask.whole_node
+    gpus = bool(ask.gpu_milli or ask.gpu_memory_mib or ask.whole_node)
+    return gpus == bool(unit.gpu_milli or unit.gpu_memory_mib)
 
 
 def units_used(placement: Placement, ask: Ask, unit: Ask) -> int:

@@ -11,7 +11,6 @@ from catalog.fitting import on_node
 from catalog.inventory import Capacity, NodeFree, Placement
 from catalog.placement import NoRoom, Placer
 from quotas.claims import Waiting, World
-from quotas.lending import overdrawn
 from quotas.limits import Amounts, first_over, use_of
 from quotas.profile import Profile, Span, Unit, Visitor, can_be_lent
 
@@ -61,15 +60,15 @@ class Seats:
 
     def earliest(self, waiting: Waiting, profile: Profile) -> Seat | None:
         """The first moment at which it fits for as long as it lasts, and where; None: never."""
-        ask = waiting.ask
-        if first_over(use_of(ask), waiting.scopes, {}) is not None:
+        ask, wanted = waiting.ask, waiting.wanted
+        if first_over(wanted, waiting.scopes, {}) is not None:
             return None
         # A node that has no room has none either until something changes on it.
         due = [(profile.now, name) for name in profile.nodes]
         heapify(due)
         for at in profile.times:
             span = (at, at + ask.duration)
-            if self._over(waiting, use_of(ask), span, profile):
+            if self._over(waiting, wanted, span, profile):
                 continue
             if seat := self._in_own_unit(waiting, at, profile):
                 return seat
@@ -126,7 +125,7 @@ class Seats:
         """Whether it would use more than what its tenants are guaranteed, as of now."""
         span = (self._now, self._now + datetime.resolution)
         used = profile.most_used(waiting.scope_ids, span)
-        return self._world.tree.would_borrow(waiting.scope_ids, use_of(waiting.ask), used)
+        return self._world.tree.would_borrow(waiting.scope_ids, waiting.wanted, used)
 
     # ---- one moment ---------------------------------------------------------------------------
 
@@ -163,36 +162,35 @@ class Seats:
         if not can_be_lent(waiting.ask):
             return None
         end, owner = at + waiting.ask.duration, Visitor.of(waiting)
+        visitor = Visitor.of(waiting, borrower=True)
         wanted = [
             unit.hold.lent_until
             for unit in profile.units
-            if unit.on(node) and at < unit.hold.lent_until
-            if owner.minds(unit, at) and any(s < end and at < e for s, e in unit.kept)
+            if unit.on(node) and owner.minds(unit.hold, at) and not visitor.minds(unit.hold, at)
+            if any(s < end and at < e for s, e in unit.kept)
         ]
         rules = self._world.rules
         if not wanted or min(wanted) - at < rules.lend_least:
             return None
         until = min(wanted) + rules.grace
-        visitor = Visitor.of(waiting, borrower=True)
         return Room(profile.free(node, (at, min(end, until)), visitor), until)
 
     def _best(
         self, waiting: Waiting, at: datetime, rooms: dict[str, Room], profile: Profile
     ) -> Seat | None:
         """Where the placer likes it best; rather where it may stay."""
+        span, least = (at, at + waiting.ask.duration), waiting.wanted
         for lent in (False, True):
             free = {n: room.free for n, room in rooms.items() if (room.until is not None) == lent}
-            if not free:
-                continue
-            place = self._placer.place(waiting.ask, Capacity(free))
-            if isinstance(place, NoRoom):
-                continue
-            span = (at, at + waiting.ask.duration)
-            wanted = use_of(waiting.ask, place)
-            # An ask by memory may take more of a GPU here than its people may have.
-            if wanted != use_of(waiting.ask) and self._over(waiting, wanted, span, profile):
-                continue
-            return self._seat(waiting, place, at, profile, rooms[place.node].until)
+            while free:
+                place = self._placer.place(waiting.ask, Capacity(free))
+                if isinstance(place, NoRoom):
+                    break
+                wanted = use_of(waiting.ask, place)
+                # An ask by memory may take more of a GPU here than its people may have.
+                if wanted == least or not self._over(waiting, wanted, span, profile):
+                    return self._seat(waiting, place, at, profile, rooms[place.node].until)
+                del free[place.node]
         return None
 
     def _picture(self, waiting: Waiting, span: Span, profile: Profile) -> dict[str, NodeFree]:
@@ -260,7 +258,7 @@ class Seats:
         everybody = Visitor(frozenset(), borrower=False)
         return any(
             part.node in profile.nodes
-            and overdrawn(profile.free(part.node, span, everybody).moved(part, -1))
+            and not profile.free(part.node, span, everybody).has_room(part)
             for part in place.parts
         )
 
@@ -280,8 +278,8 @@ def _hopeless(ask: Ask, free: NodeFree) -> bool:
 
 
 def _own_units(waiting: Waiting, profile: Profile) -> list[tuple[int, Unit]]:
-    ids = waiting.scope_ids
-    return [(n, unit) for n, unit in enumerate(profile.units) if unit.hold.scope_id in ids]
+    visitor = Visitor.of(waiting)
+    return [(n, unit) for n, unit in enumerate(profile.units) if visitor.may_enter(unit.hold)]
 
 
 def _is_in(place: Placement, unit: Unit, at: datetime) -> bool:

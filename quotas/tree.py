@@ -125,6 +125,17 @@ class Tree:
         return {cohort: frozenset(dimensions) for cohort, dimensions in found.items()}
 
 
+def most_guaranteed(tenants: Iterable[Tenant], dimension: Dimension) -> int:
+    """What the site needs to keep all guarantees of a sound tree at once."""
+    found = list(tenants)
+    top = {tenant.id: tenant.guaranteed.get(dimension, 0) for tenant in found if not tenant.parent}
+    below = dict.fromkeys(top, 0)
+    for tenant in found:
+        if tenant.parent in below:
+            below[tenant.parent] += tenant.guaranteed.get(dimension, 0)
+    return sum(max(own, below[root]) for root, own in top.items())
+
+
 def problems(tenants: Sequence[Tenant]) -> Iterator[BadValue]:
     """Everything that is wrong with a tree, each with the next step."""
     by_id = {tenant.id: tenant for tenant in tenants}

@@ -396,7 +396,8 @@ class DrainBody(Body):
 
 
 class RollBody(Body):
-    """At most this part of the site's GPUs is out at any time; each node has so long to empty."""
+    """At most this part of the site's GPUs, cpu and memory is out at any time; each node has so
+    long to empty."""
 
     at_most: float = Field(gt=0, le=1)
     each: str = Field(default="4h", max_length=20)

@@ -23,7 +23,7 @@ from hub.store.tables import (
     TenantRow,
     WorkloadRow,
 )
-from hub.workloads import why_not_extend
+from hub.workloads import surely_extends, why_not_extend
 from quotas.admission import Slot
 from quotas.fairness import Share
 from quotas.holdings import borrowers
@@ -40,6 +40,8 @@ _STEPS = {
 STEPS = 4
 TOLD_ALTERNATIVES = 3
 """Of a list, only the first that wait: each needs a plan of the whole queue without it."""
+PLANNED_EXTENSIONS = 3
+"""Of a list, only those whose leases end first: each needs a plan too."""
 EXTEND_BY = timedelta(hours=1)
 
 
@@ -149,6 +151,7 @@ class WorkloadViews:
         self._control, self._session, self._standing = control, session, standing
         self._now = control.clock.now()
         self._told: set[str] = set()
+        self._planned: set[str] = set()
         self._borrowers = borrowers(standing.world)
 
     def show(self, rows: Iterable[WorkloadRow]) -> list[schema.WorkloadView]:
@@ -156,6 +159,8 @@ class WorkloadViews:
         waiting = [row.id for row in rows if row.status == Status.QUEUED]
         self._told = set(waiting[:TOLD_ALTERNATIVES])
         attempts = self._attempts(rows)
+        run = {row.attempt_id for row in rows if row.status == Status.RUNNING}
+        self._planned = _ends_first(a for a in attempts.values() if a.id in run and a.go_at is None)
         shares = self._shares([a.id for a in attempts.values()])
         people = self._people({row.person_id for row in rows})
         return [self._one(row, attempts.get(row.attempt_id or ""), shares, people) for row in rows]
@@ -192,8 +197,7 @@ class WorkloadViews:
             saved_at=row.saved_at,
             can_extend=status is Status.RUNNING
             and attempt is not None
-            and why_not_extend(self._control, self._standing.world, row, attempt, EXTEND_BY)
-            is None,
+            and self._can_extend(row, attempt),
             notify=row.notify, position=slot.position if slot else None,
             starts_at=slot.at if slot else None,
             alternatives=self._alternatives(row) if slot and row.id in self._told else [],
@@ -203,6 +207,15 @@ class WorkloadViews:
             if row.reason_code == EndReason.OUT_OF_MEMORY
             else None,
         )  # fmt: skip
+
+    def _can_extend(self, row: WorkloadRow, attempt: AttemptRow) -> bool:
+        """Never true of what would be refused. Far down a list it is false where only a plan could
+        tell; a look at the one workload plans."""
+        control, world = self._control, self._standing.world
+        if attempt.id not in self._planned:
+            return surely_extends(control, world, row, attempt, EXTEND_BY)
+        slots = self._standing.planner.slots
+        return why_not_extend(control, world, row, attempt, EXTEND_BY, slots) is None
 
     def _running_cost(self, attempt: AttemptRow | None) -> int:
         if attempt is None or attempt.released_at is not None:
@@ -251,6 +264,12 @@ class WorkloadViews:
     def _people(self, ids: set[str]) -> dict[str, PersonRow]:
         found = self._session.exec(select(PersonRow).where(col(PersonRow.id).in_(ids)))
         return {person.id: person for person in found}
+
+
+def _ends_first(attempts: Iterable[AttemptRow]) -> set[str]:
+    """The ids of those whose can_extend is worth a plan."""
+    by_end = sorted(attempts, key=lambda attempt: attempt.lease_ends_at)
+    return {attempt.id for attempt in by_end[:PLANNED_EXTENSIONS]}
 
 
 def share_view(row: WorkloadRow, held: list[ShareRow], *, rescue: bool = False) -> schema.ShareView:

@@ -37,7 +37,7 @@ def node_drain(
     ] = "",
     every: Every = False,
     at_most: Annotated[
-        float, typer.Option("--at-most", help="With --all: this part of the GPUs is out at most.")
+        float, typer.Option("--at-most", help="With --all: this part of the site is out at most.")
     ] = 0.25,
     each: Annotated[
         str, typer.Option("--each", help="With --all: how long each node has to become empty.")

@@ -29,7 +29,8 @@ _SQLITE_HEADER = b"SQLite format 3\0"
 
 
 class Store:
-    """Sessions on control's database. Safe to use from threads."""
+    """Sessions on control's database. Safe to use from threads; each has one session at a time: who
+    holds a connection and waits for another may wait for somebody who does the same."""
 
     def __init__(self, url: str) -> None:
         try:
@@ -46,15 +47,37 @@ class Store:
                 next="use postgresql://user:password@host/name, or unset it for SQLite",
             ) from error
         self._writer = threading.Lock()
+        self._thread = threading.local()
 
     @property
     def is_sqlite(self) -> bool:
         return self.url.get_backend_name() == "sqlite"
 
+    @property
+    def inside(self) -> bool:
+        """Whether this thread is within a read or a write."""
+        return getattr(self._thread, "inside", False)
+
+    @contextmanager
+    def _one_at_a_time(self) -> Iterator[None]:
+        if self.inside:
+            raise RuntimeError("a session was opened within another of the same thread")
+        self._thread.inside = True
+        try:
+            yield
+        finally:
+            self._thread.inside = False
+
     @contextmanager
     def read(self) -> Iterator[Session]:
         """A consistent picture; nothing that is changed in it is kept."""
-        with _plain_words(), Session(self.engine, expire_on_commit=False) as session:
+        with (
+            self._one_at_a_time(),
+            _plain_words(),
+            Session(self.engine, expire_on_commit=False) as session,
+        ):
+            if not self.is_sqlite:  # there the first look takes the picture for the rest
+                session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
             try:
                 yield session
             finally:
@@ -68,6 +91,7 @@ class Store:
         Never wait for the network inside.
         """
         with (
+            self._one_at_a_time(),
             _plain_words(),
             self._writer,  # before it takes a connection: those who wait must not keep them all
             Session(self.engine, expire_on_commit=False) as session,

@@ -183,7 +183,7 @@ class WorkloadRow(SQLModel, table=True):
     whole_node: bool = False
     apart: str = ""
     again: bool = False
-    """It lost its place through no fault of its own and waits before all of its class."""
+    """It lost its place through no fault of its own and waits before what is new of its class."""
     saved_at: datetime | None = _time(null=True)
     """When it last said that its work is saved."""
     created_at: datetime = _time(index=True)
@@ -404,7 +404,7 @@ class PostingRow(SQLModel, table=True):
     tenant_id: str
     person_id: str = Field(index=True)
     workload_id: str = ""
-    attempt_id: str = ""
+    attempt_id: str = Field(default="", index=True)
     text: str = ""
 
 
@@ -415,7 +415,7 @@ class EntryRow(SQLModel, table=True):
     posting_id: int = Field(
         sa_column=Column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
     )
-    account_id: str = Field(primary_key=True, foreign_key="account.id")
+    account_id: str = Field(primary_key=True, foreign_key="account.id", index=True)
     amount: int = _big()
 
 

@@ -81,7 +81,7 @@ function going(w) {
   if (!w.goes_at) return null;
   return h("div.why.turn", { role: "status" },
     h("p", null, h("strong", null, `It goes at ${clock(w.goes_at)}. `), sentence(w.goes_why), "."),
-    h("p", null, "Save your work: files in your home stay. It waits again by itself, before all others of its class.",
+    h("p", null, "Save your work: files in your home stay. It waits again by itself, before what is new of its class.",
       w.saved_at ? ` It last said that it saved at ${clock(w.saved_at)}.` : ""));
 }
 
@@ -91,7 +91,7 @@ function marks(w) {
   const all = [
     w.preemptible ? tag("may have to go", "It was launched so: urgent work may take its place. It is told before, and waits again by itself.") : null,
     w.borrowed ? tag("borrowed", "Its place is guaranteed to another group: it goes back when they need it. It is told before, and waits again by itself.") : null,
-    w.again && w.status === "queued" ? tag("waits again", "It lost its place through no fault of its own, so it comes before all others of its class.") : null,
+    w.again && w.status === "queued" ? tag("waits again", "It lost its place through no fault of its own, so it comes before what is new of its class.") : null,
   ].filter(Boolean);
   return all.length ? h("p.marks", null, all) : null;
 }

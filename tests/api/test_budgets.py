@@ -176,14 +176,50 @@ async def test_credits_of_a_person_and_of_a_tenant_by_period(noon: Site) -> None
 
 
 async def test_two_that_were_asked_for_at_once_do_not_overspend_together(noon: Site) -> None:
+    """The second waits, with the budget's words, and nothing is kept for it meanwhile."""
     await limit(noon, "1", person="", tenant="main")
     first = await noon.launch("mia", set={"duration": "3h"})
     noon.later(seconds=1)
     second = await noon.launch("noa", set={"duration": "3h"})
     await noon.until_status("mia", first, "running")
-    seen = await noon.until_status("noa", second, "stopped")
+    await noon.settled()
+    seen = await noon.view("noa", second)
+    assert (seen["status"], seen["reason_code"]) == ("queued", "quota")
     assert "Main's limit is 1 GPU-hour a day" in seen["reason"]
+    assert (seen["starts_at"], seen["next"][:22]) == (None, "choose a shorter time,")
+    for _ in range(3):
+        await noon.beat()
+    told = (await noon.call("noa", "GET", "/notices")).body["items"]
+    assert [one["kind"] for one in told] == ["waits"]
+    noon.later(hours=1)
+    await stop(noon, "mia", first)
+    await noon.until_status("noa", second, "running")
     assert noon.leaks() == []
+
+
+async def test_what_one_asked_for_already_counts_before_it_starts(noon: Site) -> None:
+    await limit(noon, "1")
+    await noon.launch("mia", set={"duration": "3h"})
+    noon.later(seconds=1)
+    seen = await check(noon, duration="2h")
+    assert (seen["verdict"], seen["code"]) == ("denied", "quota")
+    assert "0.75 GPU-hours is in use" in seen["reason"]
+    assert (await check(noon, duration="1h"))["verdict"] == "fits"
+
+
+async def test_what_starts_after_the_reset_is_judged_by_the_next_period(noon: Site) -> None:
+    await limit(noon, "0.5")
+    workload = await noon.run("mia", set={"duration": "2h"})
+    at(noon, "2030-11-20T14:00:00")
+    await noon.until_status("mia", workload, "stopped")
+    at(noon, "2030-11-20T20:30:00")
+    for login in ("noa", "ida"):
+        if login == "ida":
+            noon.person("ida")
+        await limit(noon, "100", person=login)
+        await noon.run(login, "gpu-whole", set={"duration": "4h"})
+    seen = await check(noon, duration="1h")
+    assert (seen["verdict"], seen["starts_at"]) == ("waits", "2030-11-21T00:30:00Z")
 
 
 async def test_a_turn_that_may_be_taken_after_the_reset_is_set_aside_there_too(noon: Site) -> None:

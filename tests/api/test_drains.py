@@ -1,6 +1,7 @@
 """Nodes that are taken out of service: nothing new, everybody told, empty in time."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from catalog.asks import Ask
 from catalog.inventory import Capacity, Health, Placement
 from catalog.placement import BestFit
 from catalog.units import GIB
-from hub.drains import Guest, leave_times, out_of_service, weight
+from hub import drains
+from hub.drains import Guest, leave_times, out_of_service, part_of, weight
 from hub.store.tables import AttemptRow, DrainRow, WorkloadRow
 from tests.api.test_healing import node, pass_time
 from tests.api.test_preemption import attempts_of, notices, until_again
@@ -229,7 +231,7 @@ async def test_what_cannot_be_is_refused(
 
 def out(site: Site) -> int:
     """Milli-GPU on nodes that take nothing new."""
-    return sum(out_of_service(node) for node in site.control.nodes)
+    return sum(out_of_service(node)[0] for node in site.control.nodes)
 
 
 async def test_a_rolling_drain_goes_from_node_to_node(tmp_path: Path) -> None:
@@ -290,8 +292,92 @@ def test_only_what_finds_room_leaves_early() -> None:
     ask = Ask(1000, GIB, 1000)
     guests = [Guest("a", ask, False), Guest("b", ask, True), Guest("c", ask, True)]
     free = Capacity.of([node("x")])
-    assert leave_times(guests, free, BestFit(), soon, last) == {"a": last, "b": soon, "c": last}
+    times, left = leave_times(guests, free, BestFit(), soon, last)
+    assert times == {"a": last, "b": soon, "c": last}
+    assert set(leave_times(guests[1:], left, BestFit(), soon, last)[0].values()) == {last}
     full = free.take(Placement("x", 16_000, 0))
-    assert set(leave_times(guests, full, BestFit(), soon, last).values()) == {last}
-    assert set(leave_times(guests, free, BestFit(), last, soon).values()) == {soon}
-    assert weight(node("x", 4)) == 4000
+    assert set(leave_times(guests, full, BestFit(), soon, last)[0].values()) == {last}
+    assert set(leave_times(guests, free, BestFit(), last, soon)[0].values()) == {soon}
+
+
+def test_a_node_weighs_what_is_the_scarcest_of_the_site_that_it_has() -> None:
+    nodes = [node("x", 4), node("y"), replace(node("z"), devices=())]
+    assert weight(nodes[0]) == (4000, 16_000, 64 * GIB)
+    assert part_of([weight(nodes[0])], nodes) == 800
+    assert part_of([weight(nodes[2])], nodes) == 334
+    assert part_of([], nodes) == part_of([], []) == 0
+
+
+async def test_nodes_without_a_gpu_are_not_all_taken_out_at_once(tmp_path: Path) -> None:
+    async with site_of(tmp_path, *"abcd") as site:
+        plain = [replace(one, devices=()) for one in site.engine.nodes[:2]]
+        site.engine.nodes[:2] = plain
+        site.later(seconds=11)
+        await site.beat()
+        answer = await site.call("admin", "POST", "/nodes/drain", {"at_most": 0.5, "each": "1h"})
+        assert answer.status == 200, answer.body
+        for _ in range(4):
+            await site.beat()
+        assert sorted(one.name for one in site.control.nodes if one.closed) == ["a", "b"]
+
+
+async def test_movable_work_of_two_nodes_does_not_leave_early_for_one_place(
+    tmp_path: Path,
+) -> None:
+    async with site_of(tmp_path, *"abc") as site:
+        for login in ("mia", "noa"):
+            site.person(login)
+        works = [await site.run(login, "gpu-whole") for login in ("mia", "noa")]
+        for workload in works:
+            make_preemptible(site, workload)
+        for workload in works:
+            await drain(site, node_of(site, workload), "1h")
+        for _ in range(3):
+            await site.beat()
+        goes = sorted([site_goes(site, workload) for workload in works])
+        assert goes == [timedelta(minutes=2), timedelta(minutes=59, seconds=30)]
+
+
+def site_goes(site: Site, workload: str) -> timedelta:
+    with site.control.store.read() as session:
+        row = session.get_one(WorkloadRow, workload)
+        attempt = session.get_one(AttemptRow, row.attempt_id)
+    assert attempt.go_at is not None
+    return attempt.go_at - site.clock.now()
+
+
+async def test_when_everybody_was_told_nothing_is_planned(
+    two: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workload = await two.run("mia", "gpu-whole")
+    await drain(two, node_of(two, workload), "1h")
+    await two.beat()
+    await two.settled()
+    looks: list[str] = []
+    monkeypatch.setattr(drains, "read_world", lambda *_: looks.append("read"))
+    for _ in range(3):
+        await two.beat()
+    assert looks == []
+    assert (await two.view("mia", workload))["goes_at"] == "2026-01-05T09:59:30Z"
+
+
+async def test_what_is_about_to_go_is_not_told_that_it_may_stay(two: Site) -> None:
+    """The engine would not hear of it in time, and it would end as if its lease were over."""
+    workload = await two.run("mia", "gpu-whole", set={"duration": "2h"})
+    name = node_of(two, workload)
+    await drain(two, name, "10m")
+    await two.beat()
+    two.later(minutes=9, seconds=29)
+    await two.call("admin", "POST", f"/nodes/{name}/resume")
+    assert await notices(two, "mia", "stays") == []
+    two.later(seconds=1)
+    await until_again(two, workload)
+
+
+async def test_nothing_is_granted_on_a_node_whose_turn_came_in_the_same_beat(two: Site) -> None:
+    waiting = await two.launch("mia", "gpu-whole")
+    await two.call("admin", "POST", "/nodes/drain", {"at_most": 0.5, "each": "1h"})
+    await two.beat()
+    (begun,) = [one.name for one in two.control.nodes if one.closed]
+    await two.until_status("mia", waiting, "running")
+    assert node_of(two, waiting) != begun

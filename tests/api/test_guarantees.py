@@ -1,5 +1,6 @@
 """Guarantees and fair share through the API: set, refused, shown, and obeyed by the queue."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,20 @@ async def test_what_the_tree_cannot_keep_is_refused_and_changes_nothing(site: Si
     over = await guarantee(site, "ink", "1.25")
     assert "it has 1 GPU guaranteed itself" in over.body["error"]["message"]
     assert (await guarantee(site, "nowhere", "1")).status == 404
+
+
+async def test_no_more_is_guaranteed_than_the_site_has(site: Site) -> None:
+    assert (await guarantee(site, "art", "1")).status == 200
+    over = await guarantee(site, "bio", "1.25")
+    assert over.status == 422
+    assert over.body["error"]["message"] == "2.25 GPU would be guaranteed and the site has 2 GPUs"
+    assert (await guarantee(site, "bio", "1")).status == 200
+    top = await guarantee(site, "main", "1000")
+    assert top.body["error"]["message"] == "1000 GPUs would be guaranteed and the site has 2 GPUs"
+    site.engine.nodes = [replace(node, devices=node.devices[:1]) for node in site.engine.nodes]
+    site.later(seconds=11)
+    await site.beat()
+    assert (await guarantee(site, "bio", "1/2")).status == 200, "less than before is no more"
 
 
 async def test_people_see_what_they_used_lately(site: Site) -> None:

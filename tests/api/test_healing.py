@@ -3,11 +3,16 @@
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlmodel import Session
 
+from catalog.errors import Conflict
 from catalog.inventory import Device, Health, Node, Vendor
 from catalog.units import GIB
+from hub import attempts
+from hub.store.tables import AttemptRow
 from spawners.engine import EndCause, PermanentError, TemporaryError
 from tests.api.test_preemption import attempts_of, notices, until_again
 from tests.site import V1, Site
@@ -226,6 +231,49 @@ async def test_after_five_faults_it_is_not_started_again(two: Site) -> None:
     assert two.leaks() == []
 
 
+async def test_a_turn_that_is_held_on_a_lost_node_after_five_faults_ends(two: Site) -> None:
+    """And whoever else waits is not held up by it."""
+    workload = await two.launch("mia", "gpu-whole", notify=True)
+    await two.until_status("mia", workload, "offered")
+    attempt_id = two.row(workload).attempt_id
+    with two.control.store.write() as session:
+        held = session.get_one(AttemptRow, attempt_id)
+        lost = held.node
+        for number in range(2, 7):
+            facts: dict[str, Any] = held.model_dump(exclude={"id", "number", "go_reason", "held"})
+            facts["released_at"] = two.clock.now()
+            session.add(
+                AttemptRow(**facts, id=f"a-{number}", number=number, go_reason="lost", held=0)
+            )
+    two.later(seconds=15)
+    two.engine.silent = {lost}
+    await pass_time(two, 75)
+    seen = await two.until_status("mia", workload, "failed")
+    assert "that was the 6th time" in seen["reason"]
+    await two.run("noa", "gpu-whole")
+    assert two.leaks() == []
+
+
+async def test_one_that_goes_wrong_holds_up_nobody(
+    two: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, bad = attempts.hold_shares, ""
+
+    def refuses(session: Session, attempt: AttemptRow, *more: Any) -> None:
+        if attempt.workload_id == bad:
+            raise Conflict("it has no room")
+        real(session, attempt, *more)
+
+    monkeypatch.setattr(attempts, "hold_shares", refuses)
+    bad = await two.launch("mia", "gpu-quarter")
+    other = await two.launch("noa", "gpu-quarter")
+    await two.until_status("noa", other, "running")
+    assert two.row(bad).status == "queued"
+    assert two.leaks() == []
+    bad, waits = "", bad
+    await two.until_status("mia", waits, "running")
+
+
 async def test_who_stops_it_while_its_device_fails_has_stopped_it(two: Site) -> None:
     workload = await two.run("mia", "gpu-whole")
     two.engine.ignores_stop = True
@@ -299,10 +347,10 @@ async def test_a_start_that_comes_up_clears_the_count(two: Site) -> None:
     assert await admin_notices(two, "quarantine") == []
 
 
-async def test_a_trouble_of_ones_own_takes_out_one_device_at_most(two: Site) -> None:
+async def test_a_trouble_of_ones_own_takes_out_nothing(two: Site) -> None:
     for _ in range(8):
         await fail_a_start(two, "mia")
-    assert len(await admin_notices(two, "quarantine")) == 1
+    assert await admin_notices(two, "quarantine") == []
     await two.run("noa", "gpu-whole")
 
 
@@ -324,14 +372,15 @@ async def test_what_runs_on_a_device_in_quarantine_goes_on(tmp_path: Path) -> No
     async with site:
         site.person("mia")
         site.person("noa")
+        site.person("ida")
         workload = await site.run("mia", "gpu-quarter")
         site.engine.up_after_s = 1e9
-        for _ in range(3):
+        for login in ("noa", "noa", "ida"):
             before = len(site.engine.launches)
-            other = await site.launch("noa", "gpu-quarter")
+            other = await site.launch(login, "gpu-quarter")
             await site.until(lambda n=before: len(site.engine.launches) > n, lambda: "a launch")
             site.engine.end(site.engine.launches[-1], EndCause.EXITED, 1)
-            await site.until_status("noa", other, "failed")
+            await site.until_status(login, other, "failed")
             await site.settled()
         await pass_time(site, 60)
         assert site.row(workload).status == "running"

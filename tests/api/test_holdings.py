@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from tests.site import Site, add_tenant
 
@@ -51,3 +52,23 @@ async def test_an_administrator_sees_their_own_tenant_alone(site: Site) -> None:
     await site.run("of-bio", "gpu-half")
     assert set(await gpu_use(site, "head-of-art")) == {"art"}
     assert (await site.call("of-art", "GET", "/quotas/use")).status == 403
+
+
+@pytest.mark.parametrize("path", ["/quotas/use", "/accounts", "/statement?tenant=main"])
+async def test_a_tree_of_many_tenants_is_asked_for_no_more_often_than_a_small_one(
+    site: Site, path: str
+) -> None:
+    asked: list[str] = []
+    event.listen(
+        site.control.store.engine, "before_cursor_execute",
+        lambda _c, _u, sql, *_: asked.append(sql) if "FROM tenant" in sql else None,
+    )  # fmt: skip
+    assert (await site.call("admin", "GET", path)).status == 200
+    few = len(asked)
+    for tenant in [f"t{number}" for number in range(5)]:
+        add_tenant(site.control, tenant)
+        body = {"tenant": tenant, "dimension": "gpu", "amount": "0"}
+        await site.call("admin", "PUT", "/quotas/guaranteed", body)
+    asked.clear()
+    assert (await site.call("admin", "GET", path)).status == 200
+    assert len(asked) == few

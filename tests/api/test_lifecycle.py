@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from catalog.units import parse_credits
+from hub import workloads
+from quotas.admission import plan
 from spawners.engine import EndCause
 from tests.site import Site
 
@@ -139,6 +141,26 @@ async def test_an_extension_that_delays_others_is_refused(site: Site) -> None:
     assert "wait longer" in answer.body["error"]["message"]
     await site.call("mia", "POST", f"/workloads/{second}/stop")
     await site.until_status("noa", waiting, "running")
+
+
+async def test_a_list_plans_few_extensions_and_promises_none_that_one_look_denies(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = [await site.run("mia", "gpu-quarter") for _ in range(4)]
+    plans: list[object] = []
+    monkeypatch.setattr(workloads, "plan", lambda *a, **k: plans.append(a) or plan(*a, **k))
+    alone = (await site.call("admin", "GET", "/workloads?everybody=true")).body["items"]
+    assert (all(seen["can_extend"] for seen in alone), plans) == (True, [])
+    await site.run("mia", "gpu-whole")
+    for _ in range(3):
+        await site.launch("noa", "gpu-whole")
+    seen = (await site.call("admin", "GET", "/workloads?everybody=true")).body["items"]
+    assert len(plans) <= 3
+    listed = {one["id"] for one in seen if one["can_extend"]}
+    plans.clear()
+    exact = {id for id in running if (await site.view("mia", id))["can_extend"]}
+    assert len(plans) <= len(running)
+    assert listed <= exact
 
 
 async def test_what_waits_starts_when_there_is_room_and_not_later_than_promised(

@@ -10,7 +10,7 @@ from sqlmodel import Session, select
 from catalog.units import MICRO, parse_credits
 from hub import people
 from hub.store import money
-from hub.store.tables import AttemptRow
+from hub.store.tables import AttemptRow, PriceRow
 from quotas.ledger import AccountKind, Owner
 from tests.site import Answer, Site, add_tenant
 
@@ -275,6 +275,27 @@ async def test_a_price_takes_effect_at_its_time_everywhere(site: Site) -> None:
     # A share of half the size costs half of the new price.
     larger = {"offer": "gpu-quarter", "set": {"duration": "4h"}}
     assert (await site.call("mia", "POST", "/check", larger)).body["cost"] == "2.00"
+
+
+async def test_a_price_that_another_control_sets_is_known_soon_and_never_read_within_a_read(
+    site: Site,
+) -> None:
+    control, offer = site.control, "gpu-quarter"
+    with control.store.write() as session:  # as another control would, on the same database
+        session.add(
+            PriceRow(
+                offer_id=offer, starts_at=site.clock.now(), per_hour=7 * MICRO,
+                created_by="other", created_at=site.clock.now(),
+            )
+        )  # fmt: skip
+    site.later(seconds=9)
+    assert control.menu.get().offers[offer].price_per_hour == 300_000
+    site.later(seconds=1)
+    with control.store.read():
+        assert control.menu.get().offers[offer].price_per_hour == 300_000
+    assert control.menu.get().offers[offer].price_per_hour == 7 * MICRO
+    site.clock.advance(timedelta(days=-1))  # a clock that goes back keeps nothing for ever
+    assert control.menu.get().offers[offer].price_per_hour == 300_000
 
 
 async def test_alternatives_show_the_price_in_effect(site: Site) -> None:

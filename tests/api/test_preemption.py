@@ -171,6 +171,31 @@ async def test_a_turn_that_is_held_waits_again_too(site: Site) -> None:
     assert site.leaks() == []
 
 
+async def test_who_took_their_turn_is_not_asked_again(site: Site) -> None:
+    workload = await site.launch("mia", notify=True)
+    await site.until_status("mia", workload, "offered")
+    await site.call("mia", "POST", f"/workloads/{workload}/accept")
+    await site.until_status("mia", workload, "running")
+    tell(site, workload, minutes=2)
+    site.later(minutes=2)
+    await until_again(site, workload)
+
+
+async def test_it_is_warned_once_more_before_it_goes(site: Site) -> None:
+    """Unless it is told as shortly before."""
+    workload, other = await site.run("mia"), await site.run("noa")
+    tell(site, workload, minutes=60)
+    tell(site, other, minutes=2)
+    await site.beat()
+    assert await notices(site, "noa", "ending") == []
+    for minutes, told in ((44, 0), (1, 1), (5, 1), (5, 2), (3, 2)):
+        site.later(minutes=minutes)
+        await site.beat()
+        assert len(await notices(site, "mia", "ending")) == told
+    said = (await notices(site, "mia", "ending"))[0]
+    assert f"goes in 5m: {WHY}. Save your work" in said
+
+
 async def test_a_start_that_must_go_waits_again_and_costs_nothing(site: Site) -> None:
     site.engine.up_after_s = 1e9
     workload = await site.launch("mia")
@@ -186,16 +211,26 @@ async def test_a_start_that_must_go_waits_again_and_costs_nothing(site: Site) ->
     assert site.leaks() == []
 
 
-async def test_what_it_may_not_pay_any_more_ends(site: Site) -> None:
+async def test_what_it_may_not_pay_any_more_waits_until_it_may(site: Site) -> None:
     workload = await site.run("mia")
     site.later(minutes=60)
-    with site.control.store.write() as session:
-        session.get_one(WorkloadRow, workload).price_per_hour = 10**9
+    price = site.row(workload).price_per_hour
+    set_price(site, workload, 10**9)
     tell(site, workload, minutes=2)
     site.later(minutes=2)
-    seen = await site.until_status("mia", workload, "stopped")
-    assert (seen["reason_code"], seen["cost"]) == ("cancelled", "0.31")
+    await site.until(lambda: site.row(workload).reason_code == "credits", lambda: "its wait")
+    seen = await site.view("mia", workload)
+    assert (seen["status"], seen["cost"]) == ("queued", "0.31")
+    assert "credits are needed" in seen["reason"]
+    await site.settled()
+    set_price(site, workload, price)
+    await until_again(site, workload)
     assert site.leaks() == []
+
+
+def set_price(site: Site, workload: str, price: int) -> None:
+    with site.control.store.write() as session:
+        session.get_one(WorkloadRow, workload).price_per_hour = price
 
 
 @pytest.mark.parametrize("beats", range(1, 8))

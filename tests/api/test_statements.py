@@ -6,6 +6,7 @@ import itertools
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -144,12 +145,26 @@ async def test_a_cell_that_a_spreadsheet_would_run_is_quoted(campus: Site) -> No
     assert "=cmd|' /C calc'!A0" in parquet["workload_name"].to_pylist()
 
 
-@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n"])
 def test_every_beginning_of_a_formula_is_quoted(start: str) -> None:
     line = statements._mark(datetime.fromisoformat("2030-01-01T00:00Z"), "opening", -1_500_000)
     cells = statements._cells(replace(line, text=f"{start}1"))
     assert cells[-1] == f"'{start}1"
     assert "-1.50" in cells
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Asia/Tokyo"])
+async def test_a_statement_since_the_first_year_begins_with_the_calendar_of_computers(
+    tmp_path: Path, zone: str
+) -> None:
+    async with Site(tmp_path, time_zone=zone) as site:
+        site.person("mia")
+        first = {"from": "0001-01-01T00:00Z"}
+        seen = await get(site, "mia", **first)
+        assert (seen["starts_at"], seen["opening"]) == ("1970-01-01T00:00:00Z", "0.00")
+        answer = await file(site, "mia", **first)
+        assert answer.status_code == 200
+        assert "0.00" in answer.text
 
 
 async def test_a_file_is_written_while_it_is_read(campus: Site) -> None:

@@ -39,7 +39,9 @@ async def test_two_that_were_asked_for_at_once_do_not_pass_it_together(site: Sit
     site.later(seconds=1)
     second = await site.launch("noa", "gpu-quarter")
     await site.until_status("mia", first, "running")
-    seen = await site.until_status("noa", second, "stopped")
+    await site.settled()
+    seen = await site.view("noa", second)
+    assert (seen["status"], seen["reason_code"]) == ("queued", "credits")
     assert "Main's limit" in seen["reason"]
     assert site.leaks() == []
 

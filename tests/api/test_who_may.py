@@ -20,7 +20,7 @@ from hub.lifecycle import EndReason
 from hub.policy import Actor
 from hub.settings import CONTROL_PREFIX
 from hub.sight import Sight
-from hub.store.tables import DeviceRow, NoticeRow
+from hub.store.tables import DeviceRow, NoticeRow, QuotaRow
 from quotas.windows import Rule
 from tests.site import V1, Site, add_tenant
 
@@ -191,9 +191,9 @@ TABLE: dict[tuple[str, str], tuple[Make, Any, str]] = {
         reserved, None, "401 200 200 200 200 200 404 200 401 401 503",
     ),
     ("POST", "/reservations/check"): (
-        nothing, LAB, "401 403 403 200 200 200 403 200 401 401 503",
+        nothing, LAB, "401 403 403 200 200 200 404 200 401 401 503",
     ),
-    ("POST", "/reservations"): (nothing, LAB, "401 403 403 201 201 201 403 201 401 401 503"),
+    ("POST", "/reservations"): (nothing, LAB, "401 403 403 201 201 201 404 201 401 401 503"),
     ("DELETE", "/reservations/{id}"): (
         reserved, None, "401 403 403 200 200 200 404 200 401 401 503",
     ),
@@ -226,6 +226,8 @@ async def campus(tmp_path: Path) -> AsyncIterator[Site]:
     async with Site(tmp_path) as site:
         add_tenant(site.control, "blue")
         add_tenant(site.control, "red")
+        with site.control.store.write() as session:  # or only the platform's might reserve
+            session.add(QuotaRow(tenant_id="blue", person_id="", dimension="cpu", limit=16_000))
         for login, role in (
             ("mia", "member"), ("max", "member"), ("ana", "assistant"), ("ian", "instructor"),
             ("tara", "admin"), ("dan", "member"),

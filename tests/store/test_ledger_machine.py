@@ -464,7 +464,7 @@ class Money(RuleBasedStateMachine):
         self, key: str, owner: Owner, posting: Posting, change: Change, *, crash: bool = False
     ) -> None:  # fmt: skip
         """For keys that people choose: the same again changes nothing, another is refused."""
-        what = (posting,)
+        what = (owner, posting)
         if key in self.done and self.done[key] != what:
             with contextlib.suppress(Conflict), self.control.store.write() as session:
                 money.post_same(session, owner, posting, self.cause(key))

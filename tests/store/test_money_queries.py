@@ -2,6 +2,9 @@
 
 from datetime import timedelta
 
+import pytest
+from sqlalchemy import event
+
 from catalog.clock import ManualClock
 from catalog.units import MICRO
 from hub import attempts, budgets, launching, people, statements, transfers
@@ -50,3 +53,17 @@ def test_sums_statements_and_budgets(control: Control, clock: ManualClock) -> No
     assert totals.opening + sum(line.amount for line in lines) == totals.closing
     assert lines[-1].balance == totals.closing == 105 * MICRO - 300_000
     assert leaks(control) == []
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_what_an_attempt_paid_is_found_without_reading_the_whole_ledger(control: Control) -> None:
+    asked: list[tuple[str, tuple[object, ...]]] = []
+    engine = control.store.engine
+    event.listen(
+        engine, "before_cursor_execute", lambda _c, _u, sql, args, *_: asked.append((sql, args))
+    )
+    with control.store.read() as session:
+        day_use.paid_by_attempt(session, ["a-1", "a-2"])
+        [(sql, args)] = [one for one in asked if "posting" in one[0]]
+        plan = session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", args).all()
+    assert not [row[-1] for row in plan if row[-1].startswith("SCAN")]

@@ -78,10 +78,10 @@ class Controls:
 
     async def be_killed(self, over: asyncio.Event, seed: int) -> None:
         """kill -9 of one of them at random, again and again; all are up when it returns."""
-        chance = random.Random(seed)
+        chance, least = random.Random(seed), 6 / len(self._setups)
         while not over.is_set():
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(over.wait(), chance.uniform(3, 5))
+                await asyncio.wait_for(over.wait(), chance.uniform(least, least + 2))
                 return
             number = chance.randrange(len(self._setups))
             self.kill(number)

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,6 +53,28 @@ def test_a_read_keeps_nothing(control: Control) -> None:
         session.flush()
     with control.store.read() as session:
         assert session.get_one(TenantRow, "main").name == "Main"
+
+
+def test_a_read_sees_one_picture_whatever_is_written_meanwhile(control: Control) -> None:
+    with control.store.read() as session:
+        before = set(session.exec(select(TenantRow.id)))
+        writer = threading.Thread(target=add_tenant, args=(control, "later"))
+        writer.start()
+        writer.join(20)
+        assert set(session.exec(select(TenantRow.id))) == before
+    assert tenants(control.store) == {*before, "later"}
+
+
+def test_a_session_within_a_session_is_a_mistake_and_leaves_the_store_usable(
+    control: Control,
+) -> None:
+    """With as many who do so as there are connections, all would wait for each other."""
+    for outer in (control.store.read, control.store.write):
+        for inner in (control.store.read, control.store.write):
+            with outer(), pytest.raises(RuntimeError, match="within another"), inner():
+                raise AssertionError
+    add_tenant(control, "whole")
+    assert tenants(control.store) == {"main", "whole"}
 
 
 _DIES = """

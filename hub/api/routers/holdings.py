@@ -5,7 +5,8 @@ from fastapi import APIRouter
 from hub.api import schema
 from hub.api.access import ActorArg, ControlArg, does
 from hub.policy import Action, Object, allowed, require
-from hub.world import Limits, read_world, tenant_path
+from hub.tenant_paths import TenantPaths
+from hub.world import Limits, read_world
 from quotas.holdings import Holding, holdings
 
 router = APIRouter()
@@ -16,14 +17,14 @@ def use(control: ControlArg, actor: ActorArg) -> schema.Page[schema.TenantUse]:
     """What the people of each tenant that you administer hold now, those of tenants below it
     included, and what of it is borrowed."""
     with control.store.read() as session:
-        world = read_world(control, session, Limits(session))
+        world, paths = read_world(control, session, Limits(session)), TenantPaths(session)
         found = [
             (holding, _id(holding))
             for holding in holdings(world)
-            if allowed(actor, Action.READ_QUOTA, _tenant(tenant_path(session, _id(holding))))
+            if allowed(actor, Action.READ_QUOTA, _tenant(paths.of(_id(holding))))
         ]
         if not found:
-            require(actor, Action.READ_QUOTA, _tenant(tenant_path(session, actor.tenant_id)))
+            require(actor, Action.READ_QUOTA, _tenant(paths.of(actor.tenant_id)))
     return schema.Page(items=[_line(holding, tenant) for holding, tenant in found], next=None)
 
 

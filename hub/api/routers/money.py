@@ -17,6 +17,7 @@ from hub.policy import ANYBODY, ROOT_TENANT, Action, Actor, Object, absent, allo
 from hub.store import money
 from hub.store.ids import new_id
 from hub.store.tables import PersonRow, TenantRow
+from hub.tenant_paths import TenantPaths
 from hub.world import tenant_path
 from quotas.periods import Period, parse_moment, span_at
 
@@ -49,7 +50,9 @@ def transfer(
     body: schema.TransferBody, control: ControlArg, actor: ActorArg, idempotency_key: Key = ""
 ) -> schema.Page[schema.TenantAccount]:
     """Move credits from a tenant to one below or to a person of it, or back, once for each key."""
-    source, target = (transfers.Party(side.tenant, side.person) for side in (body.source, body.target))
+    source, target = (
+        transfers.Party(side.tenant, side.person) for side in (body.source, body.target)
+    )
     amount = transfers.amount_of(body.credits)
     transfers.transfer(control, actor, source, target, amount, idempotency_key or new_id("t"))
     return _accounts(control, actor)
@@ -144,6 +147,7 @@ def _times(control: Control, begins: str, ends: str) -> tuple[datetime, datetime
     now, zone = control.clock.now(), control.settings.zone
     month = span_at(Period.MONTH, now, zone).starts_at or now
     starts_at = parse_moment(begins, zone, "from") if begins else month
+    starts_at = max(starts_at, statements.BEGINNING)
     ends_at = min(parse_moment(ends, zone, "to"), now) if ends else now
     if starts_at > ends_at:
         raise BadValue("from, to: the statement would end before it begins", next="swap them")
@@ -187,7 +191,8 @@ def _spent_on(one: statements.Sum) -> schema.SpentOn:
 def _accounts(control: Control, actor: Actor) -> schema.Page[schema.TenantAccount]:
     with control.store.read() as session:
         rows = session.exec(select(TenantRow).order_by(TenantRow.id)).all()
-        paths = {row.id: tenant_path(session, row.id) for row in rows}
+        tree = TenantPaths(session)
+        paths = {row.id: tree.of(row.id) for row in rows}
         about = {id: Object(None, path, f"tenant {id!r}") for id, path in paths.items()}
         seen = [row for row in rows if allowed(actor, Action.READ_ACCOUNTS, about[row.id])]
         if not seen:

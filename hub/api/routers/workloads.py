@@ -48,7 +48,9 @@ def listing(
 @router.get("/workloads/{workload_id}", **does(Action.READ_WORKLOAD))
 def one(workload_id: str, control: ControlArg, actor: ActorArg) -> schema.WorkloadView:
     """One workload."""
-    return show_one(control, actor, workloads.find(control, actor, workload_id, Action.READ_WORKLOAD))
+    return show_one(
+        control, actor, workloads.find(control, actor, workload_id, Action.READ_WORKLOAD)
+    )
 
 
 @router.post("/workloads/{workload_id}/stop", **does(Action.STOP))

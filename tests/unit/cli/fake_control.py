@@ -201,7 +201,8 @@ def build(box: list[Site]) -> FastAPI:
         _acting,
         _telling,
         _administration,
-        _money, _quotas,
+        _money,
+        _quotas,
         _nodes,
         _internal,
     ):

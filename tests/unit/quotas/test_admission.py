@@ -18,6 +18,7 @@ from catalog.units import GIB, WHOLE
 from quotas.admission import Claim, Slot, Waiting, World, check, in_order, plan
 from quotas.limits import Dimension, Scope, use_of
 from quotas.verdict import Code, Denied, Fits, Waits
+from tests.unit.quotas.worlds import guarantees, path
 
 NOW = datetime(2026, 1, 5, 9, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -360,3 +361,47 @@ def _share(node_name: str, milli: int):  # noqa: ANN202
     from catalog.placement import share_of
 
     return share_of(node(node_name, 1).devices[0], milli)
+
+
+# ---- asks that say only by memory, or by node, what they take of a GPU ---------------------------
+
+BY_MEMORY = Ask(500, GIB, gpu_memory_mib=24_576)
+"""All of an emulated device."""
+A_NODE = Ask(500, GIB, whole_node=True)
+
+
+def limited(ask: Ask, milli: int) -> Waiting:
+    return Waiting("w", ask, (Scope("person:mia", "you", {Dimension.GPU: milli}),), NOW)
+
+
+@pytest.mark.parametrize("ask", [BY_MEMORY, A_NODE])
+def test_what_is_over_a_limit_on_every_device_is_denied(ask: Ask) -> None:
+    world = World(Capacity.of((node("n0", 1), node("n1", 2))))
+    verdict = check(limited(ask, 500), 0, 0, world, PLACER, NOW)
+    assert isinstance(verdict, Denied)
+    assert verdict.reason == "1 GPU is wanted and your own limit is 1/2 GPU"
+    assert isinstance(check(limited(ask, 1000), 0, 0, world, PLACER, NOW), Fits)
+
+
+def test_where_one_device_is_within_a_limit_it_is_taken() -> None:
+    """Best fit likes the small device, of which the ask would take more than its person may have."""
+    large = EmulatedSet(count=1, model="Large", memory_mib=49_152).devices()
+    nodes = (node("n0", 1), Node("n1", 8000, 32 * GIB, (replace(large[0], id="large"),)))
+    verdict = check(limited(BY_MEMORY, 500), 0, 0, World(Capacity.of(nodes)), PLACER, NOW)
+    assert isinstance(verdict, Fits)
+    assert verdict.placement.node == "n1"
+
+
+@pytest.mark.parametrize("ask", [BY_MEMORY, A_NODE])
+def test_a_guarantee_counts_what_it_will_take(ask: Ask) -> None:
+    tree = guarantees(art=1000, bio=0)
+    world = World(Capacity.of((node("n0", 1),)), tree=tree)
+    scopes = tuple(Scope(scope, scope) for scope in path("ben", "bio"))
+    there = Waiting("b", ask, scopes, NOW)
+    borrows = check(there, 0, 0, world, PLACER, NOW)
+    assert isinstance(borrows, Fits)
+    assert borrows.borrowed
+    claim = claim_of(there, plan(replace(world, queue=(there,)), PLACER, NOW)["b"])[1]
+    mine = replace(there, id="a", scopes=tuple(Scope(s, s) for s in path("ada", "art")))
+    world = replace(world, running=(replace(claim, since=NOW - MINUTE),), queue=(mine,))
+    assert plan(world, PLACER, NOW)["a"].victims == ("b",)

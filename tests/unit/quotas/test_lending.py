@@ -3,11 +3,14 @@
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from catalog.asks import Priority
+from catalog.asks import Ask, Priority
+from catalog.inventory import Capacity, Device, Mode, Node, Placement, Share, Vendor
 from catalog.placement import NoRoom
+from catalog.units import GIB
 from quotas.admission import Claim, Planner, Rules, World, plan
 from quotas.reservations import Hold
 from quotas.verdict import Code, Fits
@@ -16,6 +19,7 @@ from tests.unit.quotas.worlds import (
     NOW,
     PLACER,
     gpu,
+    guarantees,
     on,
     path,
     site,
@@ -147,6 +151,94 @@ def test_a_member_waits_for_what_is_lent_no_longer_than_until_the_window() -> No
     slot = plan(world, PLACER, NOW)["m"]
     assert slot.at is not None
     assert slot.at <= NOW + 60 * MINUTE
+
+
+def test_real_time_work_does_not_wait_for_what_a_later_window_calls_back() -> None:
+    """The best-effort claim has to go in five days anyhow; it goes now all the same."""
+    low, long = gpu(1000, 10_000, priority=BEST), gpu(1000, 10_000)
+    claims = (held("c0", 0, low, 10_000), *(held(f"c{n}", n, long, 10_000) for n in (1, 2, 3)))
+    far = lab(0, begins=5 * 24 * 60, ends=6 * 24 * 60)
+    slot = one(gpu(1000, 60, priority=Priority.REAL_TIME), *claims, holds=[far])
+    assert (slot.at, slot.victims) == (NOW + GRACE, ("c0",))
+
+
+def test_a_whole_node_is_called_back_from_whoever_is_on_it() -> None:
+    """Its cpu would be enough for both; its name is that nobody else is there."""
+    whole = PLACER.place(Ask(0, 0, whole_node=True), site(4))
+    assert not isinstance(whole, NoRoom)
+    hold = replace(lab(0), placements=(whole,))
+    claim = held("c0", 0, gpu(0, 600, priority=BEST))
+    claim = replace(claim, placement=Placement("n0", 500, GIB))
+    assert set(Planner(World(site(4), (claim,), holds=(hold,)), PLACER, NOW).recalls) == {"c0"}
+
+
+def test_of_mig_instances_those_go_that_lie_where_the_held_one_may_begin() -> None:
+    """A 4g instance begins at slice 0 only, however much of the device is free elsewhere."""
+    device = Device("m", Vendor.NVIDIA, "A100", 40_960, sharing=Mode.MIG)
+    capacity = Capacity.of([Node("n0", 8000, 64 * GIB, (device,))])
+
+    def instance(milli: int, profile: str, start: int) -> Placement:
+        share = Share("m", milli, 40 * milli, Mode.MIG, profile=profile, start=start)
+        return Placement("n0", 500, GIB, (share,))
+
+    hold = replace(lab(0), placements=(instance(500, "4g.20gb", 0),))
+    low = gpu(125, 600, priority=BEST)
+    claims = tuple(
+        replace(held(name, 0, low), placement=instance(125, "1g.5gb", start))
+        for name, start in (("early", 0), ("late", 4))
+    )
+    assert set(Planner(World(capacity, claims, holds=(hold,)), PLACER, NOW).recalls) == {"early"}
+
+
+def test_who_is_in_a_held_place_does_not_go_for_one_that_could_not_have_it() -> None:
+    """Once gone, the place is held for the next of the lab; all four are in use, none is left."""
+    tree = guarantees(art=4000, lab=0)
+    claims = tuple(
+        replace(held(f"c{n}", n, gpu(1000)), scope_ids=path(f"p{n}", "lab"), reservation="r-lab@x")
+        for n in range(4)
+    )
+    hold = replace(lab(begins=-60, ends=180), ask=gpu(1000))
+    new = waiting("new", gpu(1000), path("ada", "art"))
+
+    def victims(*holds: Hold) -> tuple[str, ...]:
+        world = World(site(4), claims, (new,), holds=holds, tree=tree)
+        return plan(world, PLACER, NOW)["new"].victims
+
+    assert victims(hold) == ()
+    assert victims(replace(hold, starts_at=NOW + 60 * MINUTE)) == (), "it would last into it"
+    assert len(victims(replace(hold, starts_at=NOW + 62 * MINUTE))) == 1
+    assert len(victims()) == 1, "the window was given up; they stay as everybody"
+    other = (replace(claims[0], reservation=""), *claims[1:])
+    slot = plan(World(site(4), other, (new,), holds=(hold,), tree=tree), PLACER, NOW)["new"]
+    assert slot.victims == ("c0",)
+
+
+@pytest.mark.parametrize(
+    ("unit", "ask"),
+    [(gpu(250), gpu(0)), (gpu(0), gpu(250)), (Ask(0, 0, whole_node=True), gpu(250))],
+)
+@pytest.mark.parametrize("preemptible", [False, True])  # to its own people nothing is lent
+def test_what_is_of_another_kind_leaves_the_held_places_alone(
+    unit: Ask, ask: Ask, preemptible: bool
+) -> None:
+    place = PLACER.place(unit, site(1))
+    assert not isinstance(place, NoRoom)
+    hold = replace(lab(begins=-10), placements=(place,), ask=unit)
+    member = waiting("m", replace(ask, preemptible=preemptible), path("mia", "lab"))
+    slot = plan(World(site(1), queue=(member,), holds=(hold,)), PLACER, NOW)["m"]
+    assert slot.reservation == ""
+    assert slot.at == (hold.ends_at if unit.whole_node else NOW)
+
+
+def test_what_is_lent_is_gone_when_the_window_begins_however_long_the_notice() -> None:
+    claims = (held("c0", 0, gpu(1000, 600, priority=BEST)),)
+    rules = Rules(grace=20 * MINUTE)
+    world = World(site(1), claims, holds=(lab(0),), rules=rules)
+    recall = Planner(world, PLACER, NOW).recalls["c0"]
+    assert (recall.told_at, recall.gone_at) == (NOW + 40 * MINUTE, NOW + 60 * MINUTE)
+    new = waiting("new", gpu(1000, 600, priority=BEST))
+    slot = plan(replace(world, running=(), queue=(new,)), PLACER, NOW)["new"]
+    assert (slot.at, slot.until) == (NOW, NOW + 60 * MINUTE)
 
 
 devices = st.sets(st.integers(0, 3), min_size=1)

@@ -1,11 +1,13 @@
 """Limits by scope, in words that name whose they are."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog.asks import Ask
+from catalog.inventory import Capacity, Device, Mode, Node, Vendor
 from catalog.units import GIB
-from quotas.limits import Dimension, Scope, first_over, use_of
+from quotas.limits import Dimension, LeastUse, Scope, first_over, use_of
 
 amounts = st.dictionaries(st.sampled_from(list(Dimension)), st.integers(0, 100))
 
@@ -47,3 +49,34 @@ def test_what_is_in_use_is_told() -> None:
 def test_a_limit_on_what_is_not_wanted_does_not_matter() -> None:
     full = Scope("p", "you", {Dimension.GPU: 0})
     assert first_over(use_of(Ask(1000, GIB)), (full,), {"p": {Dimension.GPU: 5}}) is None
+
+
+A100 = Device("a", Vendor.NVIDIA, "A100", 40_960, sharing=Mode.MIG)
+SMALL = Device("s", Vendor.EMULATED, "Small", 16_384)
+SITE = Capacity.of(
+    [
+        Node("n0", 8000, 64 * GIB, (A100, A100)),
+        Node("n1", 8000, 64 * GIB, (SMALL, SMALL, SMALL)),
+        Node("n2", 8000, 64 * GIB),
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("ask", "milli"),
+    [
+        (Ask(1, 1), 0),
+        (Ask(1, 1, 300), 300),
+        (Ask(1, 1, 300, models=("A100",)), 500),
+        (Ask(1, 1, 300, models=("other",)), 300),
+        (Ask(1, 1, gpu_memory_mib=8192), 250),
+        (Ask(1, 1, gpu_memory_mib=8192, models=("Small",)), 500),
+        (Ask(1, 1, gpu_memory_mib=8192, gpu_count=2), 500),
+        (Ask(1, 1, gpu_memory_mib=99_999), 0),
+        (Ask(1, 1, whole_node=True), 2000),
+        (Ask(1, 1, whole_node=True, models=("Small",)), 3000),
+        (Ask(1, 1, 3000, whole_node=True), 3000),
+    ],
+)
+def test_what_an_ask_takes_of_gpus_at_least(ask: Ask, milli: int) -> None:
+    assert LeastUse(SITE).of(ask) == milli

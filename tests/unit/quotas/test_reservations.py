@@ -309,7 +309,8 @@ def test_places_that_are_taken_are_no_longer_held() -> None:
     assert len(hold.placements) == 1
     assert (hold.reservation, hold.scope_id, hold.ask) == ("r1", "tenant:blue", QUARTER)
     full = replace(one, taken=5)
-    assert holds_of([full], arrange([full], scene(node("a", 1)))) == ()
+    (open_,) = holds_of([full], arrange([full], scene(node("a", 1))))
+    assert open_.placements == (), "it says that who is in its places is in a window"
 
 
 def test_a_lease_may_grow_while_all_that_is_held_finds_its_place() -> None:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from catalog.errors import BadValue
 from quotas.limits import Dimension
-from quotas.tree import Tenant, Tree, Use, problems
+from quotas.tree import Tenant, Tree, Use, most_guaranteed, problems
 
 GPU, CPU = Dimension.GPU, Dimension.CPU
 MAIN = Tenant("main", None, "Main")
@@ -116,3 +116,13 @@ def test_taking_back_leaves_everybody_what_they_are_guaranteed(
         if used > amount and (art or bio):
             last = max(u.id for u in mine)
             assert last in borrowed, "the last to come has borrowed"
+
+
+@pytest.mark.parametrize(("own", "needed"), [(0, 1500), (4000, 4000)])
+def test_a_site_needs_what_is_guaranteed_at_the_top_or_below_it(own: int, needed: int) -> None:
+    """What is guaranteed further down is part of that, and nothing more."""
+    root = tenant("main", None, guaranteed=own)
+    below = [tenant("art", guaranteed=1000), tenant("bio", guaranteed=500)]
+    tree = [root, *below, tenant("ink", "art", 750)]
+    assert most_guaranteed(tree, GPU) == needed
+    assert most_guaranteed(tree, CPU) == 0

@@ -115,6 +115,8 @@ def upgrade() -> None:
         batch_op.create_index("attempt_uncounted", ["counted"], unique=False)
         batch_op.create_index("attempt_reservation", ["reservation"], unique=False)
 
+    op.create_index("ix_posting_attempt_id", "posting", ["attempt_id"], unique=False)
+    op.create_index("ix_entry_account_id", "entry", ["account_id"], unique=False)
     with op.batch_alter_table("device", schema=None) as batch_op:
         batch_op.add_column(sa.Column("failures", sa.Integer(), nullable=False, server_default="0"))
         batch_op.add_column(sa.Column("quarantined_at", sa.DateTime(timezone=True), nullable=True))
@@ -165,6 +167,8 @@ def downgrade() -> None:
         batch_op.drop_column("start")
         batch_op.drop_column("profile")
 
+    op.drop_index("ix_entry_account_id", table_name="entry")
+    op.drop_index("ix_posting_attempt_id", table_name="posting")
     op.execute(sa.text("DELETE FROM quota WHERE amount IS NULL"))
     with op.batch_alter_table("quota", schema=None) as batch_op:
         batch_op.alter_column("amount", existing_type=sa.BIGINT(), nullable=False)
