@@ -89,6 +89,7 @@ class Fleet:
         self._cores = worth.together.shape[2]
         self._stranded: Ints = worth.stranded.ravel()
         self._together: Ints = worth.together.ravel()
+        self._several = worth.several
         self._strand_at = self._kind[:, 0] * self._steps
         self._together_at = self._kind[:, 0] * (worth.together.shape[1] * self._cores)
         self._total: Ints = self._free.sum(axis=1)
@@ -100,7 +101,7 @@ class Fleet:
         working = (self._kind < len(self.kinds)).sum(axis=1)
         cpu = np.maximum(self._cpu, 0)
         self._full = int(self._side_by_side(all_cpu, working, self._together_at).sum())
-        self._few = round(self._full * self._weights.spare)
+        self._few = round(self._full * self._several * self._weights.spare)
         self._joint = self._side_by_side(cpu, self._whole, self._together_at)
         self._intact = int(self._joint.sum())
         self._lone = self._strand(cpu, self._total, self._strand_at)

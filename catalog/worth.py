@@ -12,7 +12,8 @@ once for a mix of asks and looked up ever after:
 - *scarcity*: a price on kinds of device that many asks insist on ("this model or nothing");
 - *stranded*: less for free GPU that the node's free cpu cannot serve, averaged over the mix;
 - *together*: more for wholly free devices side by side, where asks for several at once would fit;
-  much more when few such places are left than when there are many.
+  much more when few such places are left, measured by how much of all GPU such asks are expected to
+  hold, than when there are many.
 
 A placement goes where it lowers the worth least. That is the idea of "Beware of Fragmentation:
 Scheduling GPU-Sharing Workloads with Fragmentation Gradient Descent" (USENIX ATC 2023), whose
@@ -60,27 +61,29 @@ class Want:
 @dataclass(frozen=True, slots=True)
 class Weights:
     """How much each term counts; 0 leaves it out. `reach` is the part of an ask's cpu that counts
-    as needed: asks that need less than the average fill what is left. `spare` is the part of all places
-    for asks of several devices below which those that are left count most."""
+    as needed: asks that need less than the average fill what is left. `spare` says when places for asks of
+    several devices are few: when what is left is less than `spare` of what such asks are expected to hold."""
 
     remainder: float = 0.85
-    chance: float = 0.05
+    chance: float = 0.07
     whole: float = 57.0
     scarcity: float = 0.7
-    stranded: float = 1.8
+    stranded: float = 1.5
     reach: float = 0.72
     together: float = 4.0
-    spare: float = 0.03
+    spare: float = 0.4
 
 
 @dataclass(frozen=True, slots=True)
 class Worth:
     """The tables, in `GRAIN`: `device[kind, free milli]`; `stranded[kind, cpu per GPU]` in
-    `SHARE`; `together[kind, whole devices, cores]`. All-zero tables mean that nothing is known."""
+    `SHARE`; `together[kind, whole devices, cores]`. All-zero tables mean that nothing is known.
+    `several` is the part of all GPU asked for that asks for several devices are expected to hold."""
 
     device: Table
     stranded: Table
     together: Table
+    several: float
 
     @classmethod
     def of(
@@ -98,6 +101,7 @@ class Worth:
             _device(gpu, supply, chosen),
             _stranded(gpu, len(supply), chosen),
             _together(gpu, len(supply), most_devices, most_cpu // CPU_STEP, chosen),
+            _several(gpu),
         )
 
 
@@ -151,6 +155,12 @@ def _stranded(wants: Sequence[Want], kinds: int, weights: Weights) -> Table:
                 short[kind] += part * np.maximum(0.0, 1.0 - ratio / need)
     short[:, -1] = 0.0
     return np.rint(short * weights.stranded * SHARE * GRAIN).astype(np.int64)
+
+
+def _several(wants: Sequence[Want]) -> float:
+    total = sum(want.weight * want.size for want in wants)
+    held = sum(want.weight * want.size for want in wants if want.count > 1)
+    return held / total if total else 0.0
 
 
 def _together(

@@ -156,6 +156,13 @@ def carrying_its_own_key(claims: Claims) -> str:
 UNBOUND = RSAKey.import_key({k: v for k, v in GOOD.as_dict(private=True).items() if k != "alg"})
 """The provider's key, used with an algorithm that it does not sign with."""
 NOW = int(time.time())
+"""When these tests were collected: long before one of them runs, beside many others."""
+
+
+def since_now(seconds: int) -> int:
+    return int(time.time()) + seconds
+
+
 LIES: dict[str, tuple[Callable[[Claims], str], str]] = {
     "alg none": (unsigned, "signed with 'none'"),
     "HS256 with the public key": (with_the_public_key_as_secret, "signed with 'HS256'"),
@@ -174,10 +181,10 @@ LIES: dict[str, tuple[Callable[[Claims], str], str]] = {
     "wrong issuer": (lambda c: sign({**c, "iss": "https://evil.example"}), "another issuer"),
     "issuer with a slash more": (lambda c: sign({**c, "iss": c["iss"] + "/"}), "another issuer"),
     "no issuer": (lambda c: sign(without(c, "iss")), "has no iss"),
-    "expired": (lambda c: sign({**c, "iat": NOW - 900, "exp": NOW - 600}), "expired"),
+    "expired": (lambda c: sign({**c, "iat": since_now(-900), "exp": since_now(-600)}), "expired"),
     "never expires": (lambda c: sign(without(c, "exp")), "has no exp"),
     "expiry is a word": (lambda c: sign({**c, "exp": "never"}), "expired"),
-    "made in the future": (lambda c: sign({**c, "iat": NOW + 900, "exp": NOW + 990}), "future"),
+    "made in the future": (lambda c: sign({**c, "iat": since_now(900), "exp": since_now(990)}), "future"),
     "not dated": (lambda c: sign(without(c, "iat")), "has no iat"),
     "another nonce": (lambda c: sign({**c, "nonce": "x"}), "another sign-in (nonce)"),
     "no nonce": (lambda c: sign(without(c, "nonce")), "has no nonce"),
@@ -457,7 +464,7 @@ def test_once_forgets_the_oldest_first() -> None:
 
 def logout(liar: LyingProvider, **changes: Any) -> Claims:
     claims = {
-        "iss": liar.issuer, "aud": CLIENT, "iat": NOW, "exp": NOW + 120, "jti": "j1",
+        "iss": liar.issuer, "aud": CLIENT, "iat": since_now(0), "exp": since_now(120), "jti": "j1",
         "sub": "ada", "sid": "s1", "events": {LOGOUT_EVENT: {}}, **changes,
     }  # fmt: skip
     return {key: value for key, value in claims.items() if value is not None}
