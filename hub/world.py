@@ -12,6 +12,7 @@ from hub.control_context import Control
 from hub.lifecycle import Status, Target
 from hub.people import EACH_PERSON
 from hub.store.tables import AttemptRow, QuotaRow, ShareRow, TenantRow, WorkloadRow
+from hub.tenant_paths import TenantPaths
 from quotas.admission import Claim, Rules, Waiting, World
 from quotas.limits import Dimension, Scope
 from quotas.tree import Tenant, Tree
@@ -35,14 +36,8 @@ def ask_of(row: WorkloadRow) -> Ask:
 
 
 def tenant_path(session: Session, tenant_id: str) -> tuple[str, ...]:
-    """From the tenant up to the root."""
-    parents = dict(session.exec(select(TenantRow.id, TenantRow.parent_id)).all())
-    path: list[str] = []
-    current: str | None = tenant_id
-    while current is not None and current not in path:
-        path.append(current)
-        current = parents.get(current)
-    return tuple(path)
+    """From the tenant up to the root. For several of them, read `TenantPaths` once."""
+    return TenantPaths(session).of(tenant_id)
 
 
 class Limits:
@@ -61,12 +56,10 @@ class Limits:
             if row.limit is None:
                 continue
             self._limits.setdefault(key, {})[Dimension(row.dimension)] = row.limit
-        self._paths: dict[str, tuple[str, ...]] = {}
+        self._paths = TenantPaths(session)
 
     def path(self, tenant_id: str) -> tuple[str, ...]:
-        if tenant_id not in self._paths:
-            self._paths[tenant_id] = tenant_path(self._session, tenant_id)
-        return self._paths[tenant_id]
+        return self._paths.of(tenant_id)
 
     def scopes(self, tenant_id: str, person_id: str) -> tuple[Scope, ...]:
         """The person first, then the tenants upward. What is set for the person goes before what
