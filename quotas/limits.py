@@ -146,7 +146,7 @@ class Over:
                 f" is {show(self.limit)}"
             )
         return (
-            f"{self.scope.possessive} limit is {show(self.limit)} and {show(self.used)} is in use"
+            f"{self.scope.possessive} limit is {show(self.limit)}, in use now: {show(self.used)}"
         )
 
 

@@ -212,7 +212,7 @@ class OverBudget:
         limit = f"{show(budget.limit)}{budget.period.each}"
         if not self.ever:
             return f"{show(self.wanted)} is wanted and {whose} limit is {limit}"
-        said = f"{whose} limit is {limit} and {show(self.used)} is in use"
+        said = f"{whose} limit is {limit}, in use now: {show(self.used)}"
         if self.resets_at is None:
             return said
         return f"{said}; it resets on {show_moment(self.resets_at, self.zone)}"

@@ -66,7 +66,7 @@ async def test_a_limit_below_what_is_in_use_stops_nothing_and_lets_nothing_more_
     await site.beat()
     seen = await site.view("mia", more)
     assert seen["status"] == "queued"
-    assert "your own limit is 1/4 GPU and 1/2 GPU is in use" in seen["reason"]
+    assert "your own limit is 1/4 GPU, in use now: 1/2 GPU" in seen["reason"]
     refused = await site.call("mia", "POST", "/workloads", {"offer": "gpu-half"})
     assert refused.status == 403
     assert "your own limit is 1/4 GPU" in refused.body["error"]["message"]

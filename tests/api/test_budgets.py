@@ -56,7 +56,7 @@ async def test_a_lease_that_would_overspend_is_denied_with_the_reset_and_the_nex
     seen = await check(noon, duration="3h")
     assert (seen["verdict"], seen["code"]) == ("denied", "quota")
     assert seen["reason"] == (
-        "your own limit is 1 GPU-hour a day and 0.5 GPU-hours is in use;"
+        "your own limit is 1 GPU-hour a day, in use now: 0.5 GPU-hours;"
         " it resets on 21 November 00:00 UTC"
     )
     assert seen["next"] == (
@@ -156,7 +156,7 @@ async def test_a_tenants_limit_counts_everybody_below_it(noon: Site) -> None:
     await noon.run("ada", set={"duration": "3h"})
     seen = await check(noon, "pia", duration="2h")
     assert seen["reason"] == (
-        "Physics's limit is 1 GPU-hour a month and 0.75 GPU-hours is in use;"
+        "Physics's limit is 1 GPU-hour a month, in use now: 0.75 GPU-hours;"
         " it resets on 1 December 00:00 UTC"
     )
     assert (await check(noon, "mia", duration="8h"))["verdict"] == "fits"
@@ -167,7 +167,7 @@ async def test_credits_of_a_person_and_of_a_tenant_by_period(noon: Site) -> None
     workload = await noon.run("mia", set={"duration": "2h"})  # 0.60
     seen = await check(noon, duration="2h")
     assert (seen["verdict"], seen["code"]) == ("denied", "credits")
-    assert "your own limit is 1.00 credits a week and 0.60 credits is in use" in seen["reason"]
+    assert "your own limit is 1.00 credits a week, in use now: 0.60 credits" in seen["reason"]
     noon.later(hours=1)
     await stop(noon, "mia", workload)
     assert (await check(noon, duration="2h"))["verdict"] == "fits"
@@ -203,7 +203,7 @@ async def test_what_one_asked_for_already_counts_before_it_starts(noon: Site) ->
     noon.later(seconds=1)
     seen = await check(noon, duration="2h")
     assert (seen["verdict"], seen["code"]) == ("denied", "quota")
-    assert "0.75 GPU-hours is in use" in seen["reason"]
+    assert "in use now: 0.75 GPU-hours" in seen["reason"]
     assert (await check(noon, duration="1h"))["verdict"] == "fits"
 
 
@@ -248,7 +248,7 @@ async def test_tokens_are_counted_and_never_overspent(noon: Site) -> None:
     with noon.control.store.write() as session:
         budgets.use_tokens(noon.control, session, owner, 600)
         budgets.use_tokens(noon.control, session, owner, 400)
-        with pytest.raises(budgets.Refused, match="1,000 tokens a day and 1,000 tokens"):
+        with pytest.raises(budgets.Refused, match="1,000 tokens a day, in use now: 1,000 tokens"):
             budgets.use_tokens(noon.control, session, owner, 1)
     noon.later(days=1)
     with noon.control.store.write() as session:

@@ -17,7 +17,7 @@ async def test_a_launch_beyond_the_budget_is_denied_for_everybody(site: Site) ->
     assert answer.status == 403
     assert answer.body["error"]["verdict"]["code"] == "credits"
     assert answer.body["error"]["message"] == (
-        "Main's limit is 1.00 credits and 0.60 credits is in use"
+        "Main's limit is 1.00 credits, in use now: 0.60 credits"
     )
     seen = await site.call("noa", "POST", "/check", {"offer": "cpu"})
     assert seen.body["verdict"] == "fits"

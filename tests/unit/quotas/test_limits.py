@@ -43,7 +43,7 @@ def test_what_is_in_use_is_told() -> None:
     over = first_over(use_of(Ask(1, 1)), (me,), {"p": {Dimension.WORKLOADS: 2}})
     assert over is not None
     assert over.ever
-    assert over.text == "your own limit is 2 running at once and 2 running at once is in use"
+    assert over.text == "your own limit is 2 running at once, in use now: 2 running at once"
 
 
 def test_a_limit_on_what_is_not_wanted_does_not_matter() -> None:
