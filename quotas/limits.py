@@ -145,9 +145,7 @@ class Over:
                 f"{show(self.wanted)} is wanted and {self.scope.possessive} limit"
                 f" is {show(self.limit)}"
             )
-        return (
-            f"{self.scope.possessive} limit is {show(self.limit)}, in use now: {show(self.used)}"
-        )
+        return f"{self.scope.possessive} limit is {show(self.limit)}, in use now: {show(self.used)}"
 
 
 def first_over(
