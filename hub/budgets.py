@@ -23,6 +23,7 @@ from hub.lifecycle import Status
 from hub.people import EACH_PERSON
 from hub.store import day_use, money
 from hub.store.tables import AttemptRow, DayUseRow, QuotaRow, TenantRow, WorkloadRow
+from hub.tenant_paths import TenantPaths
 from hub.world import ACCEPT_WITHIN, HELD_BACK, ask_of
 from quotas.ledger import AccountKind, Owner
 from quotas.limits import Dimension
@@ -210,29 +211,20 @@ def _scoped(session: Session, owner: Owner) -> Iterator[_Scoped]:
     rows = {(row.tenant_id, row.person_id, Dimension(row.dimension)): row for row in quotas}
     if not rows:
         return
-    tenants = session.exec(select(TenantRow.id, TenantRow.parent_id, TenantRow.name)).all()
-    parents = {id: parent for id, parent, _ in tenants}
-    path = _path(parents, owner.tenant_id)
+    tenants = session.exec(select(TenantRow.id, TenantRow.name)).all()
+    paths = TenantPaths(session)
+    path = paths.of(owner.tenant_id)
     for dimension in USED_UP:
         own = (rows.get((t, p, dimension)) for p in (owner.person_id, EACH_PERSON) for t in path)
         if row := next((row for row in own if row is not None), None):
             yield _Scoped(_budget(row, "you"), owner.person_id, frozenset())
-    for tenant, _, name in sorted(tenants, key=lambda t: path.index(t[0]) if t[0] in path else -1):
+    for tenant, name in sorted(tenants, key=lambda t: path.index(t[0]) if t[0] in path else -1):
         if tenant not in path:
             continue
-        below = frozenset(id for id in parents if tenant in _path(parents, id))
+        below = frozenset(id for id, _ in tenants if tenant in paths.of(id))
         for dimension in USED_UP:
             if row := rows.get((tenant, "", dimension)):
                 yield _Scoped(_budget(row, name), "", below)
-
-
-def _path(parents: dict[str, str | None], tenant_id: str) -> tuple[str, ...]:
-    path: list[str] = []
-    current: str | None = tenant_id
-    while current is not None and current not in path:
-        path.append(current)
-        current = parents.get(current)
-    return tuple(path)
 
 
 def _budget(row: QuotaRow, label: str) -> Budget:

@@ -5,7 +5,7 @@ from sqlmodel import Session, select
 from catalog.errors import BadValue
 from hub.control_context import Control
 from hub.fair_share import capacity_of
-from hub.policy import Action, Actor, Object, absent, require
+from hub.policy import Action, Actor, absent, require, tenant_object
 from hub.store import audit
 from hub.store.tables import QuotaRow, TenantRow
 from hub.world import Limits, tenant_path
@@ -28,7 +28,7 @@ def guarantee(
         )
     with control.store.write() as session:
         path = tenant_path(session, tenant_id)
-        require(actor, Action.SET_QUOTA, Object(None, path, f"tenant {tenant_id[:40]!r}"))
+        require(actor, Action.SET_QUOTA, tenant_object(path))
         if session.get(TenantRow, tenant_id) is None:
             raise absent(f"tenant {tenant_id[:40]!r}")
         row = session.get(QuotaRow, (tenant_id, "", dimension.value))

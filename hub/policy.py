@@ -171,3 +171,11 @@ def absent(name: str) -> NotFound:
 
 ANYBODY = Object(None, (), "menu")
 """For acts whose object is nobody's in particular."""
+
+ANYBODY_OF_SITE = Object(None, (ROOT_TENANT,), "site")
+"""For acts on the site as a whole: SELF must not be enough, so the table names no relation."""
+
+
+def tenant_object(path: tuple[str, ...]) -> Object:
+    """A tenant, by the way from it up to the root."""
+    return Object(None, path, f"tenant {path[0]!r}")

@@ -11,7 +11,7 @@ from catalog.errors import BadValue, Conflict, NotFound
 from hub import holds
 from hub.bus import Hint
 from hub.control_context import Control
-from hub.policy import Action, Actor, Object, absent, allowed, require
+from hub.policy import Action, Actor, Object, absent, allowed, require, tenant_object
 from hub.store import audit
 from hub.store.tables import PersonRow, ReservationRow, TenantRow, WindowRow
 from hub.tenant_paths import TenantPaths
@@ -48,15 +48,11 @@ class Found:
 # ---- looking -------------------------------------------------------------------------------------
 
 
-def tenant_object(session: Session, tenant_id: str) -> Object:
+def existing_tenant(session: Session, tenant_id: str) -> Object:
     """A tenant as the policy sees it. Raises NotFound."""
     if session.get(TenantRow, tenant_id) is None:
         raise absent(f"tenant {tenant_id[:40]!r}")
-    return _tenant(TenantPaths(session), tenant_id)
-
-
-def _tenant(paths: TenantPaths, tenant_id: str) -> Object:
-    return Object(None, paths.of(tenant_id), f"tenant {tenant_id!r}")
+    return tenant_object(TenantPaths(session).of(tenant_id))
 
 
 def object_of(
@@ -170,7 +166,7 @@ def _found(
         found.append(
             Found(
                 row, names.get(row.tenant_id, row.tenant_id), person.login if person else "",
-                looks, may_change=allowed(actor, Action.RESERVE, _tenant(paths, row.tenant_id)),
+                looks, may_change=allowed(actor, Action.RESERVE, tenant_object(paths.of(row.tenant_id))),
             )
         )  # fmt: skip
     return found

@@ -19,7 +19,7 @@ from catalog.units import format_duration
 from hub import holds
 from hub.control_context import Control
 from hub.policy import Action, Actor, Relation, absent, allowed, relations, require
-from hub.reservations import object_of, tell_all, tenant_object
+from hub.reservations import existing_tenant, object_of, tell_all
 from hub.store import audit
 from hub.store.ids import new_id
 from hub.store.tables import IdempotencyRow, ReservationRow
@@ -160,7 +160,7 @@ def _answer(
 def _demand_may(session: Session, actor: Actor, tenant_id: str) -> None:
     """Raises NotFound in the same words for a tenant that there is not and for one that is none of
     the actor's, Forbidden for who may not reserve."""
-    target = tenant_object(session, tenant_id)
+    target = existing_tenant(session, tenant_id)
     if relations(actor, target) == {Relation.SELF}:
         raise absent(f"tenant {tenant_id[:40]!r}")
     require(actor, Action.RESERVE, target)

@@ -3,15 +3,15 @@
 import re
 from dataclasses import dataclass
 
-from sqlmodel import Session, select
+from sqlmodel import Session
 
 from catalog.errors import BadValue, Conflict
 from hub.control_context import Control
-from hub.policy import ROOT_TENANT, Action, Actor, Object, absent, require
+from hub.guarantees import demand_sound
+from hub.policy import ROOT_TENANT, Action, Actor, Object, absent, require, tenant_object
 from hub.store import audit
 from hub.store.tables import TenantRow
-from hub.world import Limits, tenant_path
-from quotas import tree
+from hub.world import tenant_path
 
 KINDS = ("organisation", "department", "group", "course")
 _ID = re.compile(r"[a-z][a-z0-9-]{1,39}")
@@ -69,9 +69,7 @@ def change(
             _move(session, actor, row, parent)
         session.add(row)
         session.flush()
-        rows = session.exec(select(TenantRow)).all()
-        for problem in tree.problems(Limits(session).tenants(rows)):
-            raise problem
+        demand_sound(session)
         _record(control, session, actor, "change-tenant", row)
     control.wake()
     return row
@@ -79,7 +77,7 @@ def change(
 
 def object_of(session: Session, tenant_id: str) -> Object:
     """A tenant as the policy sees it."""
-    return Object(None, tenant_path(session, tenant_id), f"tenant {tenant_id[:40]!r}")
+    return tenant_object(tenant_path(session, tenant_id))
 
 
 def _move(session: Session, actor: Actor, row: TenantRow, parent: str) -> None:

@@ -162,3 +162,9 @@ def first_over(
             if more and now + more > limit:
                 return Over(scope, dimension, more, now, limit)
     return None
+
+
+def add_to(amounts: dict[Dimension, int], more: Amounts) -> None:
+    """Add `more` to `amounts`, in place; what is missing is 0."""
+    for dimension, amount in more.items():
+        amounts[dimension] = amounts.get(dimension, 0) + amount

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from quotas.claims import Waiting
-from quotas.limits import Amounts, Dimension
+from quotas.limits import Amounts, Dimension, add_to
 from quotas.tree import Tree
 
 Standing = tuple[bool, bool, tuple[float, ...]]
@@ -45,7 +45,7 @@ class Order:
                 borrowers.add(waiting.id)
             else:
                 for scope in waiting.scope_ids:
-                    _add(given.setdefault(scope, {}), wanted)
+                    add_to(given.setdefault(scope, {}), wanted)
         return cls(tree, used, frozenset(borrowers))
 
     def standing(self, waiting: Waiting) -> Standing:
@@ -67,10 +67,5 @@ def uses_now(claims: Iterable[tuple[tuple[str, ...], Amounts]]) -> dict[str, dic
     used: dict[str, dict[Dimension, int]] = defaultdict(dict)
     for scope_ids, amounts in claims:
         for scope in scope_ids:
-            _add(used[scope], amounts)
+            add_to(used[scope], amounts)
     return dict(used)
-
-
-def _add(amounts: dict[Dimension, int], more: Amounts) -> None:
-    for dimension, amount in more.items():
-        amounts[dimension] = amounts.get(dimension, 0) + amount

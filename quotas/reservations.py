@@ -13,7 +13,7 @@ from catalog.asks import Ask
 from catalog.inventory import Capacity, Placement
 from catalog.placement import NoRoom, Placer
 from catalog.units import WHOLE
-from quotas.limits import Dimension, Over, Scope, first_over
+from quotas.limits import Dimension, Over, Scope, add_to, first_over
 from quotas.windows import Window
 
 
@@ -331,7 +331,7 @@ def _over(booking: Booking, around: Sequence[Booking], places: Places) -> Over |
         for other in around:
             if other.window.starts_at <= at < other.window.ends_at:
                 for scope in other.scopes:
-                    _add(used.setdefault(scope.id, {}), _held_by(other, places))
+                    add_to(used.setdefault(scope.id, {}), _held_by(other, places))
         if over := first_over(_held_by(booking, places), booking.scopes, used):
             return over
     return None
@@ -346,11 +346,6 @@ def _held_by(booking: Booking, places: Places) -> dict[Dimension, int]:
         Dimension.MEMORY: sum(part.memory_bytes for part in parts),
         Dimension.WORKLOADS: booking.count,
     }
-
-
-def _add(amounts: dict[Dimension, int], more: Mapping[Dimension, int]) -> None:
-    for dimension, amount in more.items():
-        amounts[dimension] = amounts.get(dimension, 0) + amount
 
 
 def _groups(bookings: Iterable[Booking]) -> Iterator[list[Booking]]:

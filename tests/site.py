@@ -11,9 +11,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Self
 
 import httpx
+import pytest
 from fastapi import FastAPI
 from sqlmodel import col, select
 
@@ -295,3 +297,23 @@ class Site:
         found += [f"the Hub has {server}" for server in self.hub.ready]
         found += [f"{o.attempt_id} runs" for o in self.engine.observe() if o.exit is None]
         return found
+
+
+def die_once(
+    monkeypatch: pytest.MonkeyPatch, module: ModuleType, step: str, when: str
+) -> list[str]:
+    """Let the first call of a step raise SystemError, ``before`` or ``after`` it did its work. The
+    list that is returned has the step in it from then on."""
+    real: Callable[..., Any] = getattr(module, step)
+    deaths: list[str] = []
+
+    def dies_once(*args: Any, **more: Any) -> Any:
+        if deaths:
+            return real(*args, **more)
+        deaths.append(step)
+        if when == "after":
+            real(*args, **more)
+        raise SystemError("killed")
+
+    monkeypatch.setattr(module, step, dies_once)
+    return deaths

@@ -10,7 +10,7 @@ from hub import attempts, leaving
 from hub.attempts import EndReason
 from hub.endings import Away
 from hub.store.tables import AttemptRow, NoticeRow, WorkloadRow
-from tests.site import Site
+from tests.site import Site, die_once
 
 WHY = "its place goes to real-time work, which comes before standard work"
 
@@ -261,17 +261,7 @@ async def test_control_may_die_at_any_step(
     workload = await site.run("mia")
     site.later(minutes=60)
     module = leaving if step == "tell_to_go" else attempts
-    real, deaths = getattr(module, step), []
-
-    def dies_once(*args, **more):  # noqa: ANN002, ANN003, ANN202 (stands for any step)
-        if deaths:
-            return real(*args, **more)
-        deaths.append(step)
-        if when == "after":
-            real(*args, **more)
-        raise SystemError("killed")
-
-    monkeypatch.setattr(module, step, dies_once)
+    deaths = die_once(monkeypatch, module, step, when)
     try:
         tell(site, workload, minutes=2)
     except SystemError:

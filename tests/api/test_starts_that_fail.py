@@ -6,7 +6,7 @@ import pytest
 
 from hub import attempts, starting
 from spawners.engine import EndCause, PermanentError, TemporaryError
-from tests.site import Site
+from tests.site import Site, die_once
 
 
 def hub_refuses(site: Site) -> None:
@@ -176,17 +176,7 @@ async def test_control_may_die_at_any_step(
     site: Site, monkeypatch: pytest.MonkeyPatch, step: str, when: str
 ) -> None:
     """Killed right before or right after the transaction of the step."""
-    real, deaths = getattr(attempts, step), []
-
-    def dies_once(*args, **more):  # noqa: ANN002, ANN003, ANN202 (stands for any step)
-        if deaths:
-            return real(*args, **more)
-        deaths.append(step)
-        if when == "after":
-            real(*args, **more)
-        raise SystemError("killed")
-
-    monkeypatch.setattr(attempts, step, dies_once)
+    deaths = die_once(monkeypatch, attempts, step, when)
     workload = await site.launch("mia")
 
     async def alive(status: str) -> bool:

@@ -12,7 +12,17 @@ from hub.api import schema
 from hub.api.access import ActorArg, ControlArg, HubArg, does
 from hub.api.routers.account import person_view
 from hub.control_context import Control
-from hub.policy import ROOT_TENANT, Action, Actor, Object, absent, allowed, require
+from hub.policy import (
+    ANYBODY_OF_SITE,
+    ROOT_TENANT,
+    Action,
+    Actor,
+    Object,
+    absent,
+    allowed,
+    require,
+    tenant_object,
+)
 from hub.store import audit
 from hub.store.ids import new_id
 from hub.store.tables import AuditRow, MembershipRow, PersonRow, QuotaRow, TenantRow
@@ -202,10 +212,6 @@ def audit_lines(
     return schema.Page(items=items, next=str(rows[-1].id) if len(rows) == limit else None)
 
 
-ANYBODY_OF_SITE = Object(None, (ROOT_TENANT,), "site")
-"""For acts on the site as a whole: SELF must not be enough, so the table names no relation."""
-
-
 def _require_somewhere(session: Session, actor: Actor, action: Action) -> None:
     """Raise Forbidden unless the actor may do it in one of their tenants at least."""
     tenants_of = [_tenant(session, tenant) for tenant in actor.roles] or [ANYBODY_OF_SITE]
@@ -214,7 +220,7 @@ def _require_somewhere(session: Session, actor: Actor, action: Action) -> None:
 
 
 def _tenant(session: Session, tenant_id: str) -> Object:
-    return Object(None, tenant_path(session, tenant_id), f"tenant {tenant_id!r}")
+    return tenant_object(tenant_path(session, tenant_id))
 
 
 def _about(session: Session, person: PersonRow) -> Object:

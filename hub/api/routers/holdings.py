@@ -4,7 +4,7 @@ from fastapi import APIRouter
 
 from hub.api import schema
 from hub.api.access import ActorArg, ControlArg, does
-from hub.policy import Action, Object, allowed, require
+from hub.policy import Action, allowed, require, tenant_object
 from hub.tenant_paths import TenantPaths
 from hub.world import Limits, read_world
 from quotas.holdings import Holding, holdings
@@ -21,19 +21,15 @@ def use(control: ControlArg, actor: ActorArg) -> schema.Page[schema.TenantUse]:
         found = [
             (holding, _id(holding))
             for holding in holdings(world)
-            if allowed(actor, Action.READ_QUOTA, _tenant(paths.of(_id(holding))))
+            if allowed(actor, Action.READ_QUOTA, tenant_object(paths.of(_id(holding))))
         ]
         if not found:
-            require(actor, Action.READ_QUOTA, _tenant(paths.of(actor.tenant_id)))
+            require(actor, Action.READ_QUOTA, tenant_object(paths.of(actor.tenant_id)))
     return schema.Page(items=[_line(holding, tenant) for holding, tenant in found], next=None)
 
 
 def _id(holding: Holding) -> str:
     return holding.tenant.id.removeprefix("tenant:")
-
-
-def _tenant(path: tuple[str, ...]) -> Object:
-    return Object(None, path, f"tenant {path[0]!r}")
 
 
 def _line(holding: Holding, tenant_id: str) -> schema.TenantUse:

@@ -13,7 +13,17 @@ from hub import prices, statements, transfers
 from hub.api import schema
 from hub.api.access import ActorArg, ControlArg, does
 from hub.control_context import Control
-from hub.policy import ANYBODY, ROOT_TENANT, Action, Actor, Object, absent, allowed, require
+from hub.policy import (
+    ANYBODY,
+    ANYBODY_OF_SITE,
+    Action,
+    Actor,
+    Object,
+    absent,
+    allowed,
+    require,
+    tenant_object,
+)
 from hub.store import money
 from hub.store.ids import new_id
 from hub.store.tables import PersonRow, TenantRow
@@ -22,7 +32,6 @@ from hub.world import tenant_path
 from quotas.periods import Period, parse_moment, span_at
 
 router = APIRouter()
-SITE = Object(None, (ROOT_TENANT,), "site")
 """For acts on the site as a whole."""
 Key = Annotated[str, Header(alias="Idempotency-Key", max_length=200)]
 
@@ -39,7 +48,7 @@ def grant(
     idempotency_key: Key = "",
 ) -> schema.Page[schema.TenantAccount]:  # fmt: skip
     """Give credits to a tenant, once for each key."""
-    require(actor, Action.GRANT_CREDITS, SITE)
+    require(actor, Action.GRANT_CREDITS, ANYBODY_OF_SITE)
     amount = transfers.amount_of(body.credits)
     transfers.grant_to_tenant(control, actor, tenant, amount, idempotency_key or new_id("g"))
     return _accounts(control, actor)
@@ -80,7 +89,7 @@ def set_price(
     body: schema.PriceBody, control: ControlArg, actor: ActorArg
 ) -> schema.Page[schema.PriceLine]:
     """Change a price from a time on. What was asked for before keeps the price that was shown."""
-    require(actor, Action.SET_PRICE, SITE)
+    require(actor, Action.SET_PRICE, ANYBODY_OF_SITE)
     begins = body.starts_at and parse_moment(body.starts_at, control.settings.zone, "from")
     prices.set_price(control, actor, body.offer, parse_credits(body.per_hour), begins or None)
     return price_list(control, actor)
@@ -158,7 +167,7 @@ def _scope(session: Session, actor: Actor, tenant: str, person: str) -> statemen
     if tenant and person:
         raise BadValue("tenant, person: a statement is of one of them", next="leave one out")
     if tenant:
-        about = Object(None, tenant_path(session, tenant), f"tenant {tenant!r}")
+        about = tenant_object(tenant_path(session, tenant))
         require(actor, Action.READ_ACCOUNTS, about)
         if session.get(TenantRow, tenant) is None:
             raise absent(about.name)
@@ -193,7 +202,7 @@ def _accounts(control: Control, actor: Actor) -> schema.Page[schema.TenantAccoun
         rows = session.exec(select(TenantRow).order_by(TenantRow.id)).all()
         tree = TenantPaths(session)
         paths = {row.id: tree.of(row.id) for row in rows}
-        about = {id: Object(None, path, f"tenant {id!r}") for id, path in paths.items()}
+        about = {id: tenant_object(path) for id, path in paths.items()}
         seen = [row for row in rows if allowed(actor, Action.READ_ACCOUNTS, about[row.id])]
         if not seen:
             require(actor, Action.READ_ACCOUNTS, about[actor.tenant_id])

@@ -11,9 +11,8 @@ from catalog.units import WHOLE, parse_duration
 from hub import drains, healing, quarantine
 from hub.api import schema
 from hub.api.access import ActorArg, ControlArg, does
-from hub.api.routers.administration import ANYBODY_OF_SITE
 from hub.control_context import Control
-from hub.policy import Action, require
+from hub.policy import ANYBODY_OF_SITE, Action, require
 from hub.store.tables import AttemptRow, DeviceRow, DrainRow
 
 router = APIRouter()
