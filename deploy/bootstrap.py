@@ -23,7 +23,8 @@ from deploy.steps import SetupError, alone, run, shown
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PROXY = ROOT / "deploy" / "proxy"
-OPENID_PEER = ROOT / "tests" / "peers" / "oidc_provider"
+PEERS = ROOT / "tests" / "peers"
+OPENID_PEER = PEERS / "oidc_provider"
 REQUIREMENTS = ROOT / "requirements"
 POINTER = ROOT / ".envs" / "notebook"
 """A link to the notebook environment in use; its `perijove-env.json` tells a launcher all."""
@@ -44,6 +45,7 @@ def main(arguments: list[str]) -> int:
         make_proxy()
         if arguments[0] == "dev":
             make_openid_peer()
+            make_python_peers()
     except SetupError as error:
         sys.stderr.write(f"perijove: {error}\n")
         if error.next:
@@ -105,6 +107,22 @@ def make_proxy() -> None:
 def make_openid_peer() -> None:
     """The OpenID provider that tests sign in with."""
     npm_install(OPENID_PEER, "OpenID provider for the tests")
+
+
+def make_python_peers() -> None:
+    """An environment in `.envs/peers` for each peer of the tests that has a ``requirements.lock``:
+    their packages must not mix with ours."""
+    for lock in sorted(PEERS.glob("*/requirements.lock")):
+        place = ROOT / ".envs" / "peers" / lock.parent.name
+        stamp, mark = place / ".perijove-lock", f"{_digest(lock)}\n{place}"
+        if _read(stamp) == mark:
+            continue
+        with alone(ROOT / ".envs" / ".lock"), shown(f"{lock.parent.name} for the tests"):
+            shutil.rmtree(place, ignore_errors=True)
+            base = Path(os.path.realpath(getattr(sys, "_base_executable", sys.executable)))
+            run([base, "-m", "venv", "--without-pip", place])
+            pip_install(place / "bin" / "python", lock)
+            stamp.write_text(mark, encoding="utf-8")
 
 
 def npm_install(folder: Path, title: str) -> None:

@@ -90,8 +90,8 @@ def _grant(
     number = len(session.exec(select(AttemptRow.id).where(AttemptRow.workload_id == row.id)).all())
     span = timedelta(seconds=row.duration_s)
     attempt = AttemptRow(
-        id=new_id("a"), workload_id=row.id, tenant_id=row.tenant_id, person_id=row.person_id,
-        number=number + 1, node=placement.node, cpu_milli=row.cpu_milli,
+        id=new_id("a"), workload_id=row.id, tenant_id=row.tenant_id, payer=row.payer,
+        person_id=row.person_id, number=number + 1, node=placement.node, cpu_milli=row.cpu_milli,
         memory_bytes=row.memory_bytes, gpu_milli=placement.gpu_milli,
         price_per_hour=row.price_per_hour, held=cost_of(row.price_per_hour, span),
         created_at=now, lease_ends_at=now + span, reservation=reservation,
@@ -493,7 +493,7 @@ def _post(
 ) -> bool:  # fmt: skip
     """False when it was posted before; nothing changes then."""
     cause = money.Cause(_posting_key(attempt, key), actor, at, text, row.id, attempt.id)
-    return money.post(session, money.Owner(row.tenant_id, row.person_id), posting, cause)
+    return money.post(session, money.Owner(row.payer, row.person_id), posting, cause)
 
 
 def _posting_key(attempt: AttemptRow, key: str) -> str:

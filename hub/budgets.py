@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement
 from sqlmodel import Session, col, select
 
 from catalog.asks import Ask
@@ -42,16 +41,15 @@ from quotas.verdict import Code, Denied, Fits, Verdict, Waits
 
 @dataclass(frozen=True, slots=True)
 class _Scoped:
-    """A budget, and whose use counts against it: one person's, or that of a tenant and all below."""
+    """A budget, and whose use counts against it: one person's in these tenants, or everybody's."""
 
     budget: Budget
     person_id: str
     tenant_ids: frozenset[str]
 
     def counts(self, owner: Owner) -> bool:
-        if self.person_id:
-            return owner.person_id == self.person_id
-        return owner.tenant_id in self.tenant_ids
+        mine = not self.person_id or owner.person_id == self.person_id
+        return mine and owner.tenant_id in self.tenant_ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,14 +96,19 @@ def judge(
 
 
 def asked_by(control: Control, session: Session, owner: Owner) -> dict[str, Lease]:
-    """What somebody's workloads in the queue would use if they began now, by workload id."""
+    """What somebody's workloads in the queue would use if they began now, by workload id: those
+    that count together with the owner's."""
     rows = session.exec(
         select(WorkloadRow).where(
             WorkloadRow.person_id == owner.person_id, WorkloadRow.status == Status.QUEUED,
             col(WorkloadRow.reason_code).not_in(HELD_BACK),
         )
     )  # fmt: skip
-    return {row.id: _lease_now(control, row) for row in rows}
+    paths = TenantPaths(session)
+    course = paths.course_of(owner.tenant_id)
+    return {
+        row.id: _lease_now(control, row) for row in rows if paths.course_of(row.tenant_id) == course
+    }
 
 
 def held_back_by(error: Refused) -> Code:
@@ -122,7 +125,8 @@ def let_back(control: Control, session: Session) -> None:
     ).all()
     for row in rows:
         owner, lease = Owner(row.tenant_id, row.person_id), _lease_now(control, row)
-        if money.balance(session, owner, AccountKind.WALLET) < lease.most:
+        wallet = Owner(row.payer, row.person_id)
+        if money.balance(session, wallet, AccountKind.WALLET) < lease.most:
             continue
         if first_over(uses_of(control, session, owner), lease, control.settings.zone) is None:
             row.reason_code = row.next = ""
@@ -213,11 +217,12 @@ def _scoped(session: Session, owner: Owner) -> Iterator[_Scoped]:
         return
     tenants = session.exec(select(TenantRow.id, TenantRow.name)).all()
     paths = TenantPaths(session)
-    path = paths.of(owner.tenant_id)
+    path, course = paths.of(owner.tenant_id), paths.course_of(owner.tenant_id)
+    together = frozenset(id for id, _ in tenants if paths.course_of(id) == course)
     for dimension in USED_UP:
         own = (rows.get((t, p, dimension)) for p in (owner.person_id, EACH_PERSON) for t in path)
         if row := next((row for row in own if row is not None), None):
-            yield _Scoped(_budget(row, "you"), owner.person_id, frozenset())
+            yield _Scoped(_budget(row, "you"), owner.person_id, together)
     for tenant, name in sorted(tenants, key=lambda t: path.index(t[0]) if t[0] in path else -1):
         if tenant not in path:
             continue
@@ -272,17 +277,14 @@ def _use(
 
 def _counted(session: Session, scoped: _Scoped, first: str) -> dict[str, int]:
     """By day, from the first day of the period on."""
-    whose: ColumnElement[bool] = (
-        col(DayUseRow.person_id) == scoped.person_id
-        if scoped.person_id
-        else col(DayUseRow.tenant_id).in_(scoped.tenant_ids)
+    query = select(DayUseRow.tenant_id, DayUseRow.day, DayUseRow.amount).where(
+        DayUseRow.dimension == scoped.budget.dimension.value, DayUseRow.day >= first
     )
-    rows = session.exec(
-        select(DayUseRow.day, DayUseRow.amount).where(
-            whose, DayUseRow.dimension == scoped.budget.dimension.value, DayUseRow.day >= first
-        )
-    ).all()
+    if scoped.person_id:
+        query = query.where(DayUseRow.person_id == scoped.person_id)
+    rows = session.exec(query).all()
     days: dict[str, int] = {}
-    for day, amount in rows:
-        days[day] = days.get(day, 0) + amount
+    for tenant, day, amount in rows:
+        if tenant in scoped.tenant_ids:
+            days[day] = days.get(day, 0) + amount
     return days

@@ -14,7 +14,8 @@ from sqlmodel import Session, col, delete, or_, select
 from catalog.inventory import Node
 from catalog.units import WHOLE
 from hub.control_context import Control
-from hub.store.tables import AttemptRow, RecentUseRow, TenantRow
+from hub.store.tables import AttemptRow, RecentUseRow
+from hub.tenant_paths import TenantPaths
 from quotas.fairness import faded, share, used_by_now
 from quotas.limits import Dimension
 
@@ -62,7 +63,7 @@ def read(session: Session, now: datetime, half_life: timedelta) -> Used:
     for row in session.exec(select(RecentUseRow).where(RecentUseRow.scope_id != FOLDED)):
         fresh = faded(row.amount, now - row.at, half_life)
         used[row.scope_id][Dimension(row.dimension)] += fresh
-    since, parents = _folded_at(session), _parents(session)
+    since, paths = _folded_at(session), TenantPaths(session)
     attempts = session.exec(
         select(AttemptRow).where(
             or_(col(AttemptRow.released_at).is_(None), col(AttemptRow.released_at) > since)
@@ -71,7 +72,7 @@ def read(session: Session, now: datetime, half_life: timedelta) -> Used:
     for attempt in attempts:
         begun, ended = max(attempt.created_at, since), min(attempt.released_at or now, now)
         seconds = used_by_now(1.0, begun, ended, now, half_life)
-        for scope_id in _scopes(attempt, parents):
+        for scope_id in _scopes(attempt, paths):
             amounts = used[scope_id]
             amounts[Dimension.GPU] += seconds * attempt.gpu_milli
             amounts[Dimension.CPU] += seconds * attempt.cpu_milli
@@ -102,14 +103,6 @@ def _folded_at(session: Session) -> datetime:
     return BEGINNING if row is None else row.at
 
 
-def _parents(session: Session) -> dict[str, str | None]:
-    return dict(session.exec(select(TenantRow.id, TenantRow.parent_id)).all())
-
-
-def _scopes(attempt: AttemptRow, parents: dict[str, str | None]) -> list[str]:
-    path: list[str] = []
-    current: str | None = attempt.tenant_id
-    while current is not None and current not in path:
-        path.append(current)
-        current = parents.get(current)
-    return [f"person:{attempt.person_id}", *(f"tenant:{tenant}" for tenant in path)]
+def _scopes(attempt: AttemptRow, paths: TenantPaths) -> list[str]:
+    person = paths.person_scope(attempt.tenant_id, attempt.person_id)
+    return [person, *(f"tenant:{tenant}" for tenant in paths.of(attempt.tenant_id))]

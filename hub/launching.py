@@ -17,10 +17,12 @@ from catalog.placement import NoRoom, Shortage, count_that_fit
 from hub import budgets, history
 from hub.control_context import Control
 from hub.lifecycle import Status, Target
-from hub.policy import Actor
+from hub.policy import Actor, absent
 from hub.store import audit, money
+from hub.store.course_tables import CourseRow
 from hub.store.ids import new_id
-from hub.store.tables import IdempotencyRow, PersonRow, WorkloadRow
+from hub.store.tables import IdempotencyRow, PersonRow, TenantRow, WorkloadRow
+from hub.tenant_paths import TenantPaths
 from hub.world import Limits, read_world
 from quotas.admission import Planner, Waiting, World
 from quotas.explain import starting_now
@@ -44,6 +46,8 @@ class Standing:
     balance: int
     planner: Planner
     budgets: tuple[Use, ...] = ()
+    menu: tuple[Offer, ...] = ()
+    """What the actor may launch where they are at work."""
     asked: Mapping[str, Lease] = field(default_factory=dict[str, Lease])
     """What the actor's own workloads in the queue may come to use, by id."""
 
@@ -74,18 +78,51 @@ class Wish:
     name: str = ""
     notify: bool = False
     idempotency_key: str = ""
+    tenant: str = ""
+    """Where it counts and who pays: a course, or a group of one; empty for the person's own."""
 
 
 def standing_of(control: Control, session: Session, actor: Actor) -> Standing:
     """Read everything a Verdict for `actor` depends on."""
     limits = Limits(session)
     owner = money.Owner(actor.tenant_id, actor.person_id)
+    wallet = money.Owner(limits.payer_of(actor.tenant_id), actor.person_id)
     world = read_world(control, session, limits)
-    balance = money.balance(session, owner, AccountKind.WALLET)
+    balance = money.balance(session, wallet, AccountKind.WALLET)
     planner = Planner(world, control.placer, control.clock.now())
     uses = budgets.uses_of(control, session, owner)
     asked = budgets.asked_by(control, session, owner) if uses else {}
-    return Standing(actor, limits, world, balance, planner, uses, asked)
+    menu = tuple(menu_of(control, session, actor))
+    return Standing(actor, limits, world, balance, planner, uses, menu, asked)
+
+
+def acting_in(session: Session, actor: Actor, tenant_id: str) -> Actor:
+    """The actor at work in a tenant where they have a role; in their own one when it is empty.
+
+    Raises NotFound for a tenant that is not theirs.
+    """
+    if tenant_id in {"", actor.tenant_id}:
+        return actor
+    if tenant_id not in actor.roles or session.get(TenantRow, tenant_id) is None:
+        raise absent(f"tenant {tenant_id[:40]!r}")
+    return replace(actor, tenant_id=tenant_id)
+
+
+def menu_of(control: Control, session: Session, actor: Actor) -> list[Offer]:
+    """The offers that the actor sees where they are at work: a course may allow only some."""
+    seen = control.menu.get().seen_by(actor.tenants)
+    course = session.get(CourseRow, TenantPaths(session).course_of(actor.tenant_id))
+    if course is None or not course.offers:
+        return seen
+    return [offer for offer in seen if offer.id in course.offers]
+
+
+def offer_for(control: Control, session: Session, actor: Actor, offer_id: str) -> Offer:
+    """An offer that the actor sees. Raises NotFound."""
+    offer = control.menu.get().get(offer_id, actor.tenants)
+    if offer not in menu_of(control, session, actor):
+        raise absent(f"offer {offer_id[:40]!r} in this course")
+    return offer
 
 
 def judge(control: Control, standing: Standing, answer: Answer) -> Verdict:
@@ -107,7 +144,7 @@ def judge_with_alternatives(control: Control, standing: Standing, answer: Answer
     verdict = judge(control, standing, answer)
     if isinstance(verdict, Fits):
         return Judged(answer, verdict)
-    others = control.menu.get().seen_by(standing.actor.tenants)
+    others = standing.menu
     near = nearby(answer, others, _short(control, standing, answer))
     found = starting_now(near, lambda other: judge(control, standing, other), MAX_ALTERNATIVES)
     return Judged(answer, verdict, tuple(found))
@@ -164,17 +201,18 @@ def free_copies(control: Control, standing: Standing, answer: Answer) -> tuple[i
 def launch(control: Control, actor: Actor, wish: Wish) -> WorkloadRow:
     """Put the wish in the queue, once for each idempotency key. Raises Refused with the Verdict's
     words when it is Denied; what Waits is queued and what Fits starts at the next beat."""
-    offer = control.menu.get().get(wish.offer_id, actor.tenants)
-    answer = offer.answer(wish.answers)
     fingerprint = _fingerprint(wish)
     with control.store.write() as session:
+        actor = acting_in(session, actor, wish.tenant)
+        answer = offer_for(control, session, actor, wish.offer_id).answer(wish.answers)
         if earlier := _earlier(session, actor, wish, fingerprint):
             return earlier
         standing = standing_of(control, session, actor)
         verdict = judge(control, standing, answer)
         if isinstance(verdict, Denied):  # else nobody asks for alternatives: others wait to write
             raise LaunchRefused(judge_with_alternatives(control, standing, answer), verdict)
-        mine = sum(f"person:{actor.person_id}" == w.scopes[0].id for w in standing.world.queue)
+        own = f"person:{actor.person_id}"
+        mine = sum(own == w.scopes[0].id.partition("@")[0] for w in standing.world.queue)
         if mine >= MAX_QUEUED_EACH:
             raise Conflict(
                 f"{mine} of your workloads wait already", next="stop some with `perijove stop`"
@@ -208,6 +246,7 @@ def _new_workload(
         raise NotSignedIn("this account is closed", next="ask an administrator")
     row = WorkloadRow(
         id=new_id("w"), tenant_id=actor.tenant_id, person_id=actor.person_id,
+        payer=TenantPaths(session).payer_of(actor.tenant_id),
         created_by=actor.person_id, kind=offer.spec.kind, name=wish.name or offer.spec.title,
         offer_id=offer.id, offer_title=offer.spec.title, answers=dict(answer.set),
         cpu_milli=ask.cpu_milli, memory_bytes=ask.memory_bytes, gpu_milli=ask.gpu_milli,
@@ -242,6 +281,8 @@ def _earlier(session: Session, actor: Actor, wish: Wish, fingerprint: str) -> Wo
 
 def _fingerprint(wish: Wish) -> str:
     facts = [wish.offer_id, dict(wish.answers), wish.name, wish.notify]
+    if wish.tenant:
+        facts.append(wish.tenant)
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 

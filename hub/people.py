@@ -12,6 +12,7 @@ from sqlmodel import Session, col, select
 
 from catalog.errors import BadValue, Busy, Conflict, Forbidden, NotFound, NotSignedIn
 from catalog.units import parse_credits
+from hub import memberships
 from hub.control_context import Control
 from hub.policy import PLATFORM_ADMIN_ROLE, ROOT_TENANT, Actor, absent
 from hub.store import audit, money
@@ -25,6 +26,7 @@ from hub.store.tables import (
     QuotaRow,
     TenantRow,
 )
+from hub.tenant_paths import TenantPaths
 from quotas import ledger
 from quotas.limits import Dimension
 
@@ -140,7 +142,7 @@ def prepare_site(control: Control) -> None:
 
 def add_person(  # noqa: PLR0913 (a row's worth of facts, used by three doors below)
     control: Control, session: Session, login: str, hub_name: str, display_name: str, email: str,
-    tenant_id: str, role: str, *, actor: str,
+    tenant_id: str, role: str, *, actor: str, source: str = memberships.MANUAL,
 ) -> PersonRow:  # fmt: skip
     """A new person with a membership and starter credits. Raises Conflict if the login is taken,
     Forbidden where a second person could read the first one's files."""
@@ -155,13 +157,12 @@ def add_person(  # noqa: PLR0913 (a row's worth of facts, used by three doors be
     )  # fmt: skip
     session.add(person)
     session.flush()
-    session.add(MembershipRow(person_id=person.id, tenant_id=tenant_id, role=role))
-    session.flush()
+    memberships.give(session, person.id, tenant_id, source, role, now)
     amount = parse_credits(control.settings.starter_credits)
     if amount > 0:
         money.post(
-            session, money.Owner(tenant_id, person.id), ledger.grant(amount),
-            money.Cause(f"starter:{person.id}", actor, now, "starter credits"),
+            session, money.Owner(TenantPaths(session).payer_of(tenant_id), person.id),
+            ledger.grant(amount), money.Cause(f"starter:{person.id}", actor, now, "starter credits"),
         )  # fmt: skip
     audit.record(session, now, actor, "person-added", person.id, tenant_id, {"role": role})
     return person
@@ -408,7 +409,7 @@ def set_active(control: Control, actor: Actor, person: PersonRow, *, active: boo
         raise Conflict("you cannot close your own account", next="ask another administrator")
     with control.store.write() as session:
         row = session.get_one(PersonRow, person.id)
-        row.active = active
+        row.active, row.closed_by = active, "" if active else "admin"
         session.add(row)
         audit.record(
             session, control.clock.now(), actor.person_id,

@@ -43,6 +43,24 @@ class Action(StrEnum):
     READ_AUDIT = "read-audit"
     RELOAD_MENU = "reload-menu"
     MANAGE_NODES = "manage-nodes"
+    LINK_IDENTITY = "link-identity"
+    MANAGE_ROLES = "manage-roles"
+    MANAGE_KEYS = "manage-keys"
+    PROVISION = "provision"
+    READ_COURSE = "read-course"
+    JOIN_COURSE = "join-course"
+    ADD_COURSE = "add-course"
+    MANAGE_COURSE = "manage-course"
+    READ_ROSTER = "read-roster"
+    READ_ROOM = "read-room"
+    RUN_ROOM = "run-room"
+    ASK_VISIT = "ask-visit"
+    ANSWER_VISIT = "answer-visit"
+    READ_ANNOUNCEMENTS = "read-announcements"
+    ANNOUNCE = "announce"
+    SET_PERSON_QUOTA = "set-person-quota"
+    ASK_QUOTA = "ask-quota"
+    DECIDE_QUOTA = "decide-quota"
 
 
 class Relation(StrEnum):
@@ -53,13 +71,21 @@ class Relation(StrEnum):
     TENANT_MEMBER = "tenant-member"
     TENANT_STAFF = "tenant-staff"
     """assistant or instructor of the object's tenant, or of one above it"""
+    TENANT_INSTRUCTOR = "tenant-instructor"
+    """instructor of the object's tenant, or of one above it"""
     TENANT_ADMIN = "tenant-admin"
+    ADMIN_ABOVE = "admin-above"
+    """administrator of a tenant above the object's: whose limits bound the object's"""
+    SERVICE = "service"
+    """another system with a key for this act"""
     PLATFORM_ADMIN = "platform-admin"
 
 
 _OWN = frozenset({Relation.SELF})
 _STAFF = frozenset({Relation.SELF, Relation.TENANT_STAFF, Relation.TENANT_ADMIN})
 _ADMIN = frozenset({Relation.TENANT_ADMIN})
+_ROOM = frozenset({Relation.TENANT_STAFF, Relation.TENANT_ADMIN})
+_TEACH = frozenset({Relation.TENANT_INSTRUCTOR, Relation.TENANT_ADMIN})
 _PLATFORM: frozenset[Relation] = frozenset()
 
 TABLE: Mapping[Action, frozenset[Relation]] = {
@@ -78,22 +104,41 @@ TABLE: Mapping[Action, frozenset[Relation]] = {
     Action.READ_PEOPLE: _ADMIN,
     Action.MANAGE_PEOPLE: _ADMIN,
     Action.INVITE: _ADMIN,
-    Action.READ_QUOTA: _ADMIN,
-    Action.SET_QUOTA: _PLATFORM,
+    Action.READ_QUOTA: _TEACH,
+    Action.SET_QUOTA: frozenset({Relation.ADMIN_ABOVE}),
     Action.GRANT_CREDITS: _PLATFORM,
-    Action.TRANSFER_CREDITS: _ADMIN,
-    Action.READ_ACCOUNTS: _ADMIN,
+    Action.TRANSFER_CREDITS: _TEACH,
+    Action.READ_ACCOUNTS: _TEACH,
     Action.READ_STATEMENT: frozenset({Relation.SELF, Relation.TENANT_ADMIN}),
     Action.SET_PRICE: _PLATFORM,
     Action.READ_TENANTS: _ADMIN,
     Action.MANAGE_TENANTS: _ADMIN,
     Action.READ_RESERVATIONS: _STAFF,
-    Action.RESERVE: frozenset({Relation.TENANT_STAFF, Relation.TENANT_ADMIN}),
-    Action.READ_AUDIT: _PLATFORM,
+    Action.RESERVE: _ROOM,
+    Action.READ_AUDIT: _ADMIN,
     Action.RELOAD_MENU: _PLATFORM,
     Action.MANAGE_NODES: _PLATFORM,
+    Action.LINK_IDENTITY: _OWN,
+    Action.MANAGE_ROLES: _ADMIN,
+    Action.MANAGE_KEYS: _PLATFORM,
+    Action.PROVISION: frozenset({Relation.SERVICE}),
+    Action.READ_COURSE: _STAFF,
+    Action.JOIN_COURSE: _OWN,
+    Action.ADD_COURSE: _TEACH,
+    Action.MANAGE_COURSE: _TEACH,
+    Action.READ_ROSTER: _ROOM,
+    Action.READ_ROOM: _ROOM,
+    Action.RUN_ROOM: _ROOM,
+    Action.ASK_VISIT: _TEACH,
+    Action.ANSWER_VISIT: _OWN,
+    Action.READ_ANNOUNCEMENTS: _OWN,
+    Action.ANNOUNCE: _ROOM,
+    Action.SET_PERSON_QUOTA: _TEACH,
+    Action.ASK_QUOTA: _OWN,
+    Action.DECIDE_QUOTA: _ADMIN,
 }
-"""Relations that may; a platform administrator may do everything in it."""
+"""Relations that may; a platform administrator may do everything in it, and a service nothing but
+the one act of its key."""
 
 _STAFF_ROLES = frozenset({"assistant", "instructor"})
 ROOT_TENANT = "main"
@@ -109,6 +154,8 @@ class Actor:
     hub_name: str
     tenant_id: str
     roles: Mapping[str, str] = field(default_factory=dict[str, str])
+    service: Action | None = None
+    """It is no person but another system, with a key for this one act below `tenant_id`."""
 
     @property
     def platform_admin(self) -> bool:
@@ -135,12 +182,16 @@ def relations(actor: Actor, target: Object) -> frozenset[Relation]:
         found.add(Relation.PLATFORM_ADMIN)
     if target.person_id is None or target.person_id == actor.person_id:
         found.add(Relation.SELF)
-    for tenant in target.tenant_path:
+    for above, tenant in enumerate(target.tenant_path):
         role = actor.roles.get(tenant)
         if role in _STAFF_ROLES:
             found.add(Relation.TENANT_STAFF)
+            if role == "instructor":
+                found.add(Relation.TENANT_INSTRUCTOR)
         elif role == "admin":
             found.add(Relation.TENANT_ADMIN)
+            if above:
+                found.add(Relation.ADMIN_ABOVE)
         elif role == "member":
             found.add(Relation.TENANT_MEMBER)
     return frozenset(found)
@@ -148,6 +199,9 @@ def relations(actor: Actor, target: Object) -> frozenset[Relation]:
 
 def allowed(actor: Actor, action: Action, target: Object) -> bool:
     """Whether the table lets `actor` do `action` to `target`."""
+    if actor.service is not None:
+        known = actor.service is action and Relation.SERVICE in TABLE[action]
+        return known and actor.tenant_id in target.tenant_path
     found = relations(actor, target)
     return Relation.PLATFORM_ADMIN in found or bool(found & TABLE[action])
 

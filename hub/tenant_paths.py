@@ -4,12 +4,17 @@ from sqlmodel import Session, select
 
 from hub.store.tables import TenantRow
 
+COURSE = "course"
+"""The kind of tenant whose people have a wallet and limits of their own there."""
+
 
 class TenantPaths:
     """The way up from each tenant. As of when it was made: make it anew after a tenant moved."""
 
     def __init__(self, session: Session) -> None:
-        self._parents = dict(session.exec(select(TenantRow.id, TenantRow.parent_id)).all())
+        rows = session.exec(select(TenantRow.id, TenantRow.parent_id, TenantRow.kind)).all()
+        self._parents = {id_: parent for id_, parent, _ in rows}
+        self._courses = frozenset(id_ for id_, _, kind in rows if kind == COURSE)
 
     def of(self, tenant_id: str) -> tuple[str, ...]:
         """From the tenant up to the root."""
@@ -19,3 +24,17 @@ class TenantPaths:
             path.append(current)
             current = self._parents.get(current)
         return tuple(path)
+
+    def course_of(self, tenant_id: str) -> str:
+        """The course that a tenant is, or is a group of; empty outside of courses."""
+        return next((tenant for tenant in self.of(tenant_id) if tenant in self._courses), "")
+
+    def payer_of(self, tenant_id: str) -> str:
+        """The tenant whose wallet a person pays from for work there: a course's groups share it."""
+        return self.course_of(tenant_id) or tenant_id
+
+    def person_scope(self, tenant_id: str, person_id: str) -> str:
+        """What a person holds in a course counts for itself; all that is outside of courses counts
+        together. ``"person:p-1@physics-101"``, ``"person:p-1"``."""
+        course = self.course_of(tenant_id)
+        return f"person:{person_id}@{course}" if course else f"person:{person_id}"

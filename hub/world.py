@@ -61,6 +61,10 @@ class Limits:
     def path(self, tenant_id: str) -> tuple[str, ...]:
         return self._paths.of(tenant_id)
 
+    def payer_of(self, tenant_id: str) -> str:
+        """The tenant whose wallet a person pays from for work in `tenant_id`."""
+        return self._paths.payer_of(tenant_id)
+
     def scopes(self, tenant_id: str, person_id: str) -> tuple[Scope, ...]:
         """The person first, then the tenants upward. What is set for the person goes before what
         is set for each person of the tenant; the nearest tenant's word counts."""
@@ -76,7 +80,7 @@ class Limits:
             )
             for t in self.path(tenant_id)
         ]  # fmt: skip
-        return (Scope(f"person:{person_id}", "you", own), *tenants)
+        return (Scope(self._paths.person_scope(tenant_id, person_id), "you", own), *tenants)
 
     def tenant_scopes(self, tenant_id: str) -> tuple[Scope, ...]:
         """The tenant and those above it, without a person."""
@@ -98,7 +102,8 @@ class Limits:
         ]  # fmt: skip
 
     def scope_ids(self, tenant_id: str, person_id: str) -> tuple[str, ...]:
-        return (f"person:{person_id}", *(f"tenant:{t}" for t in self.path(tenant_id)))
+        person = self._paths.person_scope(tenant_id, person_id)
+        return (person, *(f"tenant:{t}" for t in self.path(tenant_id)))
 
 
 def read_world(control: Control, session: Session, limits: Limits) -> World:

@@ -367,6 +367,8 @@ class CheckBody(Body):
 
     offer: str = Field(max_length=100)
     set: dict[str, str | int | float] = Field(default_factory=dict, max_length=20)
+    tenant: str = Field(default="", max_length=60)
+    """A course of yours, or your group in one: its limits hold, and your credits there pay."""
 
 
 class LaunchBody(CheckBody):

@@ -112,7 +112,7 @@ def refund_lost(session: Session, attempt: AttemptRow, amount: int, cause: Cause
     day_use.uncount(session, attempt)
     row = session.get_one(WorkloadRow, attempt.workload_id)
     for posting in back:
-        post(session, Owner(attempt.tenant_id, attempt.person_id), posting, cause)
+        post(session, Owner(attempt.payer, attempt.person_id), posting, cause)
         row.cost -= posting.moved
     session.add(row)
     session.flush()
@@ -257,9 +257,9 @@ def _held(session: Session) -> Iterator[str]:
         )
     ).all()
     leased = session.exec(
-        select(AttemptRow.tenant_id, AttemptRow.person_id, func.sum(AttemptRow.held))
+        select(AttemptRow.payer, AttemptRow.person_id, func.sum(AttemptRow.held))
         .where(col(AttemptRow.released_at).is_(None))
-        .group_by(AttemptRow.tenant_id, AttemptRow.person_id)
+        .group_by(AttemptRow.payer, AttemptRow.person_id)
     ).all()
     said = {(tenant, person): int(amount) for tenant, person, amount in held}
     live = {(tenant, person): int(amount) for tenant, person, amount in leased if amount}

@@ -39,19 +39,19 @@ class UtcTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-def _time(*, null: bool = False, index: bool = False) -> Any:
+def time_column(*, null: bool = False, index: bool = False) -> Any:
     return Field(default=None, sa_column=Column(UtcTime, nullable=null, index=index))
 
 
-def _big(default: int = 0) -> Any:
+def big(default: int = 0) -> Any:
     return Field(default=default, sa_column=Column(BigInteger, nullable=False))
 
 
-def _json() -> Any:
+def json_column() -> Any:
     return Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
 
 
-def _serial() -> Any:
+def serial() -> Any:
     # SQLite numbers only INTEGER keys by itself.
     kind = BigInteger().with_variant(Integer, "sqlite")
     return Field(default=None, sa_column=Column(kind, primary_key=True, autoincrement=True))
@@ -65,7 +65,7 @@ class TenantRow(SQLModel, table=True):
     parent_id: str | None = Field(default=None, foreign_key="tenant.id")
     name: str
     kind: str = "organisation"
-    created_at: datetime = _time()
+    created_at: datetime = time_column()
 
 
 class PersonRow(SQLModel, table=True):
@@ -79,8 +79,10 @@ class PersonRow(SQLModel, table=True):
     email: str = ""
     uid: int | None = Field(default=None, unique=True)
     active: bool = True
+    closed_by: str = ""
+    """Who closed the account, and so may open it again: ``admin``, ``provider:ISSUER``, ``scim:KEY``."""
     tenant_id: str = Field(foreign_key="tenant.id")
-    created_at: datetime = _time()
+    created_at: datetime = time_column()
 
 
 class PasswordRow(SQLModel, table=True):
@@ -89,7 +91,7 @@ class PasswordRow(SQLModel, table=True):
     __tablename__ = "password"
     person_id: str = Field(primary_key=True, foreign_key="person.id")
     hash: str
-    changed_at: datetime = _time()
+    changed_at: datetime = time_column()
 
 
 class IdentityRow(SQLModel, table=True):
@@ -102,15 +104,15 @@ class IdentityRow(SQLModel, table=True):
     issuer: str
     subject: str
     session_id: str = ""
-    created_at: datetime = _time()
+    created_at: datetime = time_column()
 
 
 class MembershipRow(SQLModel, table=True):
-    """A role in a tenant."""
+    """A role in a tenant: the strongest of those in `RoleGrantRow`; see `hub.memberships`."""
 
     __tablename__ = "membership"
     person_id: str = Field(primary_key=True, foreign_key="person.id")
-    tenant_id: str = Field(primary_key=True, foreign_key="tenant.id")
+    tenant_id: str = Field(primary_key=True, foreign_key="tenant.id", index=True)
     role: str
 
 
@@ -125,9 +127,9 @@ class LinkRow(SQLModel, table=True):
     role: str = "member"
     email: str = ""
     created_by: str
-    created_at: datetime = _time()
-    expires_at: datetime = _time()
-    used_at: datetime | None = _time(null=True)
+    created_at: datetime = time_column()
+    expires_at: datetime = time_column()
+    used_at: datetime | None = time_column(null=True)
 
 
 class QuotaRow(SQLModel, table=True):
@@ -142,7 +144,7 @@ class QuotaRow(SQLModel, table=True):
     person_id: str = Field(primary_key=True)
     dimension: str = Field(primary_key=True)
     limit: int | None = Field(default=None, sa_column=Column("amount", BigInteger, nullable=True))
-    guaranteed: int = _big()
+    guaranteed: int = big()
     period: str = ""
 
 
@@ -154,20 +156,23 @@ class WorkloadRow(SQLModel, table=True):
     id: str = Field(primary_key=True)
     tenant_id: str = Field(foreign_key="tenant.id", index=True)
     person_id: str = Field(foreign_key="person.id", index=True)
+    payer: str = ""
+    """The tenant in which the person's wallet pays: the course that `tenant_id` belongs to, or
+    `tenant_id`."""
     created_by: str
     kind: str
     name: str
     offer_id: str
     offer_title: str
-    answers: dict[str, Any] = _json()
+    answers: dict[str, Any] = json_column()
     cpu_milli: int
-    memory_bytes: int = _big()
+    memory_bytes: int = big()
     gpu_milli: int
     models: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
     priority: str = "standard"
     preemptible: bool = False
     duration_s: int
-    price_per_hour: int = _big()
+    price_per_hour: int = big()
     status: str = Field(index=True)
     target: str
     notify: bool = False
@@ -175,8 +180,8 @@ class WorkloadRow(SQLModel, table=True):
     reason: str = ""
     next: str = ""
     attempt_id: str | None = None
-    cost: int = _big()
-    memory_peak: int = _big()
+    cost: int = big()
+    memory_peak: int = big()
     gpu_count: int = 1
     gpu_memory_mib: int = 0
     vendors: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
@@ -184,13 +189,13 @@ class WorkloadRow(SQLModel, table=True):
     apart: str = ""
     again: bool = False
     """It lost its place through no fault of its own and waits before what is new of its class."""
-    saved_at: datetime | None = _time(null=True)
+    saved_at: datetime | None = time_column(null=True)
     """When it last said that its work is saved."""
-    created_at: datetime = _time(index=True)
-    queued_at: datetime = _time()
-    offered_until: datetime | None = _time(null=True)
-    started_at: datetime | None = _time(null=True)
-    ended_at: datetime | None = _time(null=True)
+    created_at: datetime = time_column(index=True)
+    queued_at: datetime = time_column()
+    offered_until: datetime | None = time_column(null=True)
+    started_at: datetime | None = time_column(null=True)
+    ended_at: datetime | None = time_column(null=True)
     version: int = 1
 
 
@@ -210,34 +215,35 @@ class AttemptRow(SQLModel, table=True):
     id: str = Field(primary_key=True)
     workload_id: str = Field(foreign_key="workload.id", index=True)
     tenant_id: str
+    payer: str = ""
     person_id: str
     number: int
     node: str
     cpu_milli: int
-    memory_bytes: int = _big()
+    memory_bytes: int = big()
     gpu_milli: int
-    price_per_hour: int = _big()
-    held: int = _big()
+    price_per_hour: int = big()
+    held: int = big()
     step: str = "granted"
     port: int | None = None
     rescue: bool = False
     reservation: str = ""
     """``ID@START`` of the window whose held capacity it uses."""
-    go_at: datetime | None = _time(null=True)
+    go_at: datetime | None = time_column(null=True)
     """It was told to go (preempted, drained): it is stopped then and waits again."""
     go_reason: str = ""
     go_text: str = ""
     notes: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
     warned: int = 0
-    created_at: datetime = _time()
-    lease_ends_at: datetime = _time()
-    launched_at: datetime | None = _time(null=True)
-    ready_at: datetime | None = _time(null=True)
-    seen_at: datetime | None = _time(null=True)
-    ended_at: datetime | None = _time(null=True)
+    created_at: datetime = time_column()
+    lease_ends_at: datetime = time_column()
+    launched_at: datetime | None = time_column(null=True)
+    ready_at: datetime | None = time_column(null=True)
+    seen_at: datetime | None = time_column(null=True)
+    ended_at: datetime | None = time_column(null=True)
     end_cause: str = ""
     exit_code: int | None = None
-    released_at: datetime | None = _time(null=True)
+    released_at: datetime | None = time_column(null=True)
     counted: str = ""
     """The time zone by whose days its use stands in `DayUseRow`; empty while it does not."""
 
@@ -256,7 +262,7 @@ class ShareRow(SQLModel, table=True):
     model: str = ""
     profile: str = ""
     start: int = 0
-    released_at: datetime | None = _time(null=True)
+    released_at: datetime | None = time_column(null=True)
 
 
 class DeviceRow(SQLModel, table=True):
@@ -272,7 +278,7 @@ class DeviceRow(SQLModel, table=True):
     held_milli: int = 0
     failures: int = 0
     """Starts in a row that failed on it."""
-    quarantined_at: datetime | None = _time(null=True)
+    quarantined_at: datetime | None = time_column(null=True)
     quarantine_reason: str = ""
 
 
@@ -290,12 +296,12 @@ class DrainRow(SQLModel, table=True):
     roll: str = ""
     most_out: int = 1000
     span_s: int = 0
-    begun_at: datetime | None = _time(null=True)
+    begun_at: datetime | None = time_column(null=True)
     created_by: str
-    created_at: datetime = _time()
+    created_at: datetime = time_column()
     by: datetime = Field(sa_column=Column("due", UtcTime, nullable=False))
-    empty_at: datetime | None = _time(null=True)
-    ended_at: datetime | None = _time(null=True)
+    empty_at: datetime | None = time_column(null=True)
+    ended_at: datetime | None = time_column(null=True)
 
 
 class ReservationRow(SQLModel, table=True):
@@ -310,7 +316,7 @@ class ReservationRow(SQLModel, table=True):
     tenant_id: str = Field(foreign_key="tenant.id", index=True)
     name: str
     count: int
-    ask: dict[str, Any] = _json()
+    ask: dict[str, Any] = json_column()
     time_zone: str
     first_day: str
     last_day: str
@@ -320,8 +326,8 @@ class ReservationRow(SQLModel, table=True):
     lend_margin_s: int
     no_show_s: int
     created_by: str
-    created_at: datetime = _time()
-    cancelled_at: datetime | None = _time(null=True)
+    created_at: datetime = time_column()
+    cancelled_at: datetime | None = time_column(null=True)
 
 
 class WindowRow(SQLModel, table=True):
@@ -330,9 +336,9 @@ class WindowRow(SQLModel, table=True):
     __tablename__ = "held_window"
     reservation_id: str = Field(primary_key=True, foreign_key="reservation.id")
     starts_at: datetime = Field(sa_column=Column(UtcTime, primary_key=True))
-    ends_at: datetime = _time()
-    first_used_at: datetime | None = _time(null=True)
-    released_at: datetime | None = _time(null=True)
+    ends_at: datetime = time_column()
+    first_used_at: datetime | None = time_column(null=True)
+    released_at: datetime | None = time_column(null=True)
     release_reason: str = ""
 
 
@@ -344,7 +350,7 @@ class RecentUseRow(SQLModel, table=True):
     scope_id: str = Field(primary_key=True)
     dimension: str = Field(primary_key=True)
     amount: float = 0.0
-    at: datetime = _time()
+    at: datetime = time_column()
 
 
 class OwnerRow(SQLModel, table=True):
@@ -354,7 +360,7 @@ class OwnerRow(SQLModel, table=True):
     id: str = Field(primary_key=True)
     mark: str = ""
     place: str = ""
-    since: datetime = _time()
+    since: datetime = time_column()
 
 
 class PriceRow(SQLModel, table=True):
@@ -363,9 +369,9 @@ class PriceRow(SQLModel, table=True):
     __tablename__ = "price"
     offer_id: str = Field(primary_key=True)
     starts_at: datetime = Field(sa_column=Column(UtcTime, primary_key=True))
-    per_hour: int = _big()
+    per_hour: int = big()
     created_by: str
-    created_at: datetime = _time()
+    created_at: datetime = time_column()
 
 
 class DayUseRow(SQLModel, table=True):
@@ -377,7 +383,7 @@ class DayUseRow(SQLModel, table=True):
     person_id: str = Field(primary_key=True)
     dimension: str = Field(primary_key=True)
     day: str = Field(primary_key=True)
-    amount: int = _big()
+    amount: int = big()
 
 
 class AccountRow(SQLModel, table=True):
@@ -389,17 +395,17 @@ class AccountRow(SQLModel, table=True):
     kind: str
     tenant_id: str
     person_id: str = Field(index=True)
-    balance: int = _big()
+    balance: int = big()
 
 
 class PostingRow(SQLModel, table=True):
     """A posting; `key` makes it happen once however often it is tried."""
 
     __tablename__ = "posting"
-    id: int | None = _serial()
+    id: int | None = serial()
     key: str = Field(unique=True)
     kind: str
-    at: datetime = _time()
+    at: datetime = time_column()
     actor: str
     tenant_id: str
     person_id: str = Field(index=True)
@@ -416,16 +422,16 @@ class EntryRow(SQLModel, table=True):
         sa_column=Column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
     )
     account_id: str = Field(primary_key=True, foreign_key="account.id", index=True)
-    amount: int = _big()
+    amount: int = big()
 
 
 class EventRow(SQLModel, table=True):
     """A line of a workload's history."""
 
     __tablename__ = "event"
-    id: int | None = _serial()
+    id: int | None = serial()
     workload_id: str = Field(index=True)
-    at: datetime = _time()
+    at: datetime = time_column()
     status: str
     text: str
 
@@ -446,8 +452,8 @@ class NoticeRow(SQLModel, table=True):
     kind: str
     workload_id: str | None = None
     text: str
-    at: datetime = _time()
-    read_at: datetime | None = _time(null=True)
+    at: datetime = time_column()
+    read_at: datetime | None = time_column(null=True)
     mail_due: bool = False
 
 
@@ -459,19 +465,19 @@ class IdempotencyRow(SQLModel, table=True):
     key: str = Field(primary_key=True)
     fingerprint: str
     workload_id: str
-    at: datetime = _time()
+    at: datetime = time_column()
 
 
 class AuditRow(SQLModel, table=True):
     """One line of the audit; `hash` covers the line and the hash before it."""
 
     __tablename__ = "audit"
-    id: int | None = _serial()
-    at: datetime = _time()
+    id: int | None = serial()
+    at: datetime = time_column()
     actor: str
     action: str
     object: str
-    tenant_id: str
-    detail: dict[str, Any] = _json()
+    tenant_id: str = Field(index=True)
+    detail: dict[str, Any] = json_column()
     previous: str
     hash: str = Field(unique=True)

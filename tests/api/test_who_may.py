@@ -1,8 +1,9 @@
 """Every route of the public API × everybody who may call it: one declared table of statuses."""
 
 import asyncio
+import importlib
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,22 +23,22 @@ from hub.settings import CONTROL_PREFIX
 from hub.sight import Sight
 from hub.store.tables import DeviceRow, NoticeRow, QuotaRow
 from quotas.windows import Rule
+from tests.api.who_may.callers import (
+    CALLERS,
+    EVERYBODY,
+    MANAGED,
+    OWNER_CREATES,
+    OWNER_ONLY,
+    PLATFORM_ONLY,
+    STAFF,
+    TEACHERS,
+    TENANT_ADMINS,
+    Rows,
+    nothing,
+    platform,
+    statuses,
+)
 from tests.site import V1, Site, add_tenant
-
-CALLERS = (
-    "anonymous", "owner", "member", "assistant", "instructor", "admin", "other-admin", "platform",
-    "closed", "scopeless", "hub-down",
-)  # fmt: skip
-"""The object is a workload of the owner, or the owner: a member of the course *blue*, as are member,
-assistant, instructor and admin. The other admin administers *red*. The last three hold tokens of
-a closed account, without the API's scope, and of the platform's administrator while the Hub is
-down."""
-
-Make = Callable[[Site, Actor], str]
-
-
-def nothing(site: Site, owner: Actor) -> str:
-    return ""
 
 
 def queued(site: Site, owner: Actor, *, notify: bool = False) -> str:
@@ -126,20 +127,8 @@ def in_quarantine(site: Site, owner: Actor) -> str:
     return device.id
 
 
-def platform(site: Site) -> Actor:
-    return people.actor_of(site.control, "admin")
-
-
-EVERYBODY = "401 200 200 200 200 200 200 200 401 401 503"
-STAFF = "401 200 404 200 200 200 404 200 401 401 503"
-OWNER_CREATES = "401 201 404 403 403 403 404 201 401 401 503"
-OWNER_ONLY = "401 200 404 403 403 403 404 200 401 401 503"
-PLATFORM_ONLY = "401 403 403 403 403 403 403 200 401 401 503"
-TENANT_ADMINS = "401 403 403 403 403 200 200 200 401 401 503"
-MANAGED = "401 403 404 403 403 200 404 200 401 401 503"
-
 W = "/workloads/{id}"
-TABLE: dict[tuple[str, str], tuple[Make, Any, str]] = {
+TABLE: Rows = {
     ("GET", "/offers"): (nothing, None, EVERYBODY),
     ("POST", "/check"): (nothing, {"offer": "cpu"}, EVERYBODY),
     ("POST", "/menu/reload"): (nothing, None, PLATFORM_ONLY),
@@ -178,8 +167,8 @@ TABLE: dict[tuple[str, str], tuple[Make, Any, str]] = {
     ("PUT", "/tenants/{id}"): (
         funded, {"name": "Blue"}, "401 403 403 403 403 200 403 200 401 401 503",
     ),
-    ("GET", "/quotas"): (nothing, None, TENANT_ADMINS),
-    ("GET", "/quotas/use"): (nothing, None, TENANT_ADMINS),
+    ("GET", "/quotas"): (nothing, None, TEACHERS),
+    ("GET", "/quotas/use"): (nothing, None, TEACHERS),
     ("PUT", "/quotas"): (
         nothing, {"tenant": "blue", "dimension": "gpu", "limit": "4"}, PLATFORM_ONLY,
     ),
@@ -207,7 +196,7 @@ TABLE: dict[tuple[str, str], tuple[Make, Any, str]] = {
     ("POST", "/nodes/{id}/drain"): (a_node, {"by": "2h"}, PLATFORM_ONLY),
     ("POST", "/nodes/{id}/resume"): (a_node, None, PLATFORM_ONLY),
     ("POST", "/devices/{id}/release"): (in_quarantine, None, PLATFORM_ONLY),
-    ("GET", "/accounts"): (nothing, None, TENANT_ADMINS),
+    ("GET", "/accounts"): (nothing, None, TEACHERS),
     ("POST", "/tenants/{id}/grant"): (funded, {"credits": "1"}, PLATFORM_ONLY),
     ("POST", "/credits/transfer"): (
         funded, {"from": {"tenant": "blue"}, "to": {"person": "mia"}, "credits": "1"},
@@ -218,6 +207,8 @@ TABLE: dict[tuple[str, str], tuple[Make, Any, str]] = {
     ("GET", "/prices"): (nothing, None, EVERYBODY),
     ("PUT", "/prices"): (nothing, {"offer": "cpu", "per_hour": "0.5"}, PLATFORM_ONLY),
 }  # fmt: skip
+for module in sorted(Path(__file__).with_name("who_may").glob("rows_*.py")):
+    TABLE |= importlib.import_module(f"tests.api.who_may.{module.stem}").ROWS
 PUBLIC = {("GET", f"{CONTROL_PREFIX}/healthz"), ("GET", f"{CONTROL_PREFIX}/openapi.json")}
 
 
@@ -247,6 +238,8 @@ def headers_of(site: Site, caller: str) -> dict[str, str]:
     }.get(caller, "admin")  # fmt: skip
     if caller == "anonymous":
         return {}
+    if caller in {"service", "expired-key"}:
+        return {"Authorization": f"Bearer pj_k-{caller}_{'s' * 43}"}
     token = site.token_of(login)
     if caller == "scopeless":
         site.hub.scopeless = {token}
@@ -302,9 +295,7 @@ async def test_who_may_call_it(campus: Site, route: tuple[str, str]) -> None:
             if answer.status_code >= 400:
                 assert set(answer.json()["error"]) == {"code", "message", "next"}
         campus.clock.advance(timedelta(seconds=1))
-    assert dict(zip(CALLERS, found, strict=True)) == dict(
-        zip(CALLERS, map(int, expected.split()), strict=True)
-    )
+    assert dict(zip(CALLERS, found, strict=True)) == statuses(expected)
 
 
 def routes() -> set[tuple[str, str]]:

@@ -1,6 +1,8 @@
 """The menu and the Verdict."""
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Query
 
 from hub import launching
 from hub.api import schema
@@ -12,13 +14,16 @@ router = APIRouter()
 
 
 @router.get("/offers", **does(Action.READ_MENU))
-def offers(control: ControlArg, actor: ActorArg) -> schema.Page[schema.OfferView]:
-    """The menu as you see it now, with live availability and your Verdict on each offer."""
+def offers(
+    control: ControlArg, actor: ActorArg, tenant: Annotated[str, Query(max_length=60)] = ""
+) -> schema.Page[schema.OfferView]:
+    """The menu as you see it now, with live availability and your Verdict on each offer; with
+    `tenant`, as it is for your work in that course."""
     require(actor, Action.READ_MENU, ANYBODY)
-    menu = control.menu.get()
     with control.store.read() as session:
+        actor = launching.acting_in(session, actor, tenant)
         standing = launching.standing_of(control, session, actor)
-    items = [offer_view(control, standing, offer) for offer in menu.seen_by(actor.tenants)]
+    items = [offer_view(control, standing, offer) for offer in standing.menu]
     return schema.Page(items=items, next=None)
 
 
@@ -26,8 +31,9 @@ def offers(control: ControlArg, actor: ActorArg) -> schema.Page[schema.OfferView
 def check(body: schema.CheckBody, control: ControlArg, actor: ActorArg) -> schema.VerdictView:
     """Fits, waits or denied: what would happen if you launched this now."""
     require(actor, Action.CHECK, ANYBODY)
-    answer = control.menu.get().get(body.offer, actor.tenants).answer(body.set)
     with control.store.read() as session:
+        actor = launching.acting_in(session, actor, body.tenant)
+        answer = launching.offer_for(control, session, actor, body.offer).answer(body.set)
         standing = launching.standing_of(control, session, actor)
     return verdict_view(launching.judge_with_alternatives(control, standing, answer))
 

@@ -28,7 +28,9 @@ def launch(
 ) -> schema.WorkloadView:
     """Put a wish in the queue. The same `Idempotency-Key` gives the same workload."""
     require(actor, Action.LAUNCH, ANYBODY)
-    wish = launching.Wish(body.offer, body.set, body.name, body.notify, idempotency_key)
+    wish = launching.Wish(
+        body.offer, body.set, body.name, body.notify, idempotency_key, body.tenant
+    )
     return show_one(control, actor, launching.launch(control, actor, wish))
 
 

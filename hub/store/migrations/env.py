@@ -3,7 +3,10 @@
 from alembic import context
 from sqlmodel import SQLModel
 
-import hub.store.tables  # noqa: F401 (fills the metadata)
+import hub.store.access_tables
+import hub.store.course_tables
+import hub.store.desk_tables
+import hub.store.tables  # noqa: F401 (each fills the metadata)
 
 engine = context.config.attributes["engine"]
 with engine.connect() as connection:
