@@ -200,7 +200,7 @@ TABLE: Rows = {
     ("POST", "/tenants/{id}/grant"): (funded, {"credits": "1"}, PLATFORM_ONLY),
     ("POST", "/credits/transfer"): (
         funded, {"from": {"tenant": "blue"}, "to": {"person": "mia"}, "credits": "1"},
-        "401 403 403 403 403 200 403 200 401 401 503",
+        "401 403 403 403 200 200 403 200 401 401 503",
     ),
     ("GET", "/statement"): (nothing, None, EVERYBODY),
     ("GET", "/statement/file"): (nothing, None, EVERYBODY),

@@ -514,7 +514,7 @@ class Money(RuleBasedStateMachine):
         session.add(
             WorkloadRow(
                 id=f"w-{attempt}", tenant_id=who.tenant_id, person_id=who.person_id,
-                created_by="test", kind="notebook", name="", offer_id="cpu", offer_title="",
+                payer=who.tenant_id, created_by="test", kind="notebook", name="", offer_id="cpu", offer_title="",
                 cpu_milli=1, gpu_milli=250, duration_s=10**7, status="running", target="running",
                 created_at=now, queued_at=now,
             )
@@ -522,7 +522,7 @@ class Money(RuleBasedStateMachine):
         session.flush()
         return AttemptRow(
             id=attempt, workload_id=f"w-{attempt}", tenant_id=who.tenant_id,
-            person_id=who.person_id, number=1, node="here", cpu_milli=1, gpu_milli=250,
+            payer=who.tenant_id, person_id=who.person_id, number=1, node="here", cpu_milli=1, gpu_milli=250,
             price_per_hour=300_000, created_at=now, lease_ends_at=now + timedelta(days=100),
         )  # fmt: skip
 
