@@ -8,7 +8,7 @@ LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-ha
 	--no-emit-index-url --no-annotate --no-header --overrides requirements/overrides.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check format bench bench-% lock clean
+.PHONY: help up test check format bench bench-% lock lab-extension clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -48,7 +48,13 @@ lock: ## for maintainers, with uv: pin the newest allowed versions, with hashes
 		--output-file requirements/dev.lock
 	$(LOCK) --upgrade requirements/notebook.in --output-file requirements/notebook.lock
 
+lab-extension: ## for maintainers: build the extension of JupyterLab anew, after a change of it
+	@$(BOOTSTRAP) dev
+	@$(RUN) -m deploy.lab_extension
+
 clean: ## remove what was installed and built in this folder; data and shared environments stay
 	rm -rf .venv .envs deploy/proxy/node_modules \
-		tests/peers/oidc_provider/node_modules build *.egg-info .pytest_cache .ruff_cache \
+		tests/peers/oidc_provider/node_modules \
+		blueprints/library/notebook/labextension/node_modules \
+		blueprints/library/notebook/labextension/lib build *.egg-info .pytest_cache .ruff_cache \
 		.import_linter_cache .hypothesis

@@ -22,16 +22,35 @@ _OPTIONS = (
 )
 
 _SINGLE_USER = """
-import os, sys
+import os, sys, time
+began = time.monotonic()
+program = os.environ.pop("PERIJOVE_MATERIAL_PROGRAM", "")
+if program:
+    import subprocess
+    material = subprocess.Popen([sys.executable, "-I", "-S", program])
+    del os.environ["PERIJOVE_MATERIAL"]
 path = os.environ["PATH"]
 os.environ["PATH"] = os.path.dirname(sys.executable)
 import jupyterlab.labapp
 os.environ["PATH"] = path
 from jupyterhub.singleuser import main
+if program:
+    try:
+        material.wait(max(0, 10 - (time.monotonic() - began)))
+    except subprocess.TimeoutExpired:
+        print('perijove-material {"code": "late"}', flush=True)
+folder = os.path.join(os.environ["HOME"], os.environ.get("PERIJOVE_FOLDER", ""))
+if os.environ.get("PERIJOVE_FOLDER") and os.path.isdir(folder):
+    from urllib.parse import quote
+    os.environ["JUPYTERHUB_DEFAULT_URL"] = "/lab/tree/" + quote(os.environ["PERIJOVE_FOLDER"])
+    sys.argv.append("--ServerApp.preferred_dir=" + folder)
 main()
 """
 """JupyterLab runs Node, where it finds one, just to be imported: a third of a second for nothing.
-Only that import is kept from finding it. (With ``-P``: no file of a person's home is imported.)"""
+Only that import is kept from finding it. (With ``-P``: no file of a person's home is imported.)
+
+The material of a course is brought meanwhile, by a process beside it that is waited for at most
+10 s; then JupyterLab opens in its folder."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@
     ├── BadValue        bad-value        an input is wrong; it names the place
     ├── NotSignedIn     not-signed-in    no or an expired sign-in
     ├── Forbidden       forbidden        known person, act not allowed
+    │   └── AccountClosed  account-closed  whose it was is out
     ├── NotFound        not-found        does not exist, or not for this person
     ├── Conflict        conflict         true state forbids it now
     ├── Refused         denied           the Verdict is Denied
@@ -54,6 +55,15 @@ class Forbidden(PerijoveError):
     code = "forbidden"
 
 
+class AccountClosed(Forbidden):
+    """The token or the sign-in is of somebody whose account was closed."""
+
+    code = "account-closed"
+
+    def __init__(self, message: str = "this account is closed", *, next: str = "") -> None:
+        super().__init__(message, next=next or "ask an administrator to open it again")
+
+
 class NotFound(PerijoveError):
     """It does not exist, or this person may not know that it does."""
 
@@ -99,8 +109,8 @@ class BadSetup(PerijoveError):
 BY_CODE: dict[str, type[PerijoveError]] = {
     kind.code: kind
     for kind in (
-        BadValue, NotSignedIn, Forbidden, NotFound, Conflict, Refused, TooLarge, Busy, Unavailable,
-        BadSetup,
+        BadValue, NotSignedIn, Forbidden, AccountClosed, NotFound, Conflict, Refused, TooLarge,
+        Busy, Unavailable, BadSetup,
     )
 }  # fmt: skip
 """The class behind a code, for clients that read errors off the wire."""

@@ -16,9 +16,25 @@ from hub.workloads import LIVE
 
 
 async def deactivate(control: Control, hub: HubApi, actor: Actor, person: PersonRow) -> None:
-    """Safe to repeat. From the first step on, control answers none of their tokens; raises
-    Unavailable when the Hub is away for the second one: repeat it then."""
+    """By an administrator. Safe to repeat. From the first step on, control answers none of their
+    tokens; raises Unavailable when the Hub is away for the second one: repeat it then."""
     await in_thread(lambda: people.set_active(control, actor, person, active=False))
+    await _end_all(control, hub, person)
+
+
+async def close(control: Control, hub: HubApi, person: PersonRow, *, by: str, actor: str) -> None:
+    """As `deactivate`, by a provider (``provider:ISSUER``) or a service (``scim:KEY``), which may
+    open it again."""
+    await in_thread(_shut, control, person.id, by, actor)
+    await _end_all(control, hub, person)
+
+
+def _shut(control: Control, person_id: str, by: str, actor: str) -> None:
+    with control.store.write() as session:
+        people.shut(control, session, session.get_one(PersonRow, person_id), by, actor)
+
+
+async def _end_all(control: Control, hub: HubApi, person: PersonRow) -> None:
     await in_thread(_stop_all, control, person)
     await hub.end_sessions(person.hub_name)
 

@@ -19,6 +19,7 @@ from hub import starting
 from hub.api import app as public
 from hub.api import internal
 from hub.control_context import Control
+from hub.courses.material_keeper import MaterialKeeper
 from hub.hub_api import HubApi
 from hub.mail import Mailer
 from hub.people import SignIns
@@ -67,7 +68,8 @@ async def serve(settings: Settings, control: Control) -> None:
             _server(inner, uds=str(settings.socket), http=OwnerOnly),
         ]
         _stop_on_signals(servers)
-        tasks = [asyncio.create_task(reconciler.run()), asyncio.create_task(mailer.run())]
+        rounds = (reconciler.run(), mailer.run(), MaterialKeeper(control).run())
+        tasks = [asyncio.create_task(round_) for round_ in rounds]
         try:
             await asyncio.gather(*(server.serve() for server in servers))
         finally:

@@ -7,6 +7,8 @@ from catalog.clock import Clock
 from catalog.inventory import Capacity, Node, Placement
 from catalog.mix import Mix
 from catalog.placement import Placer
+from hub.auth.providers import Provider
+from hub.auth.remembered import RememberedTokens
 from hub.bus import Bus
 from hub.menu import MenuSource
 from hub.settings import Settings
@@ -37,10 +39,15 @@ class Control:
     nodes: list[Node] = field(default_factory=list[Node])
     sight: Sight = field(default_factory=Sight)
     inventory_warnings: Callable[[], list[str]] = list
+    providers: Mapping[str, Provider] = field(default_factory=dict[str, Provider])
+    """Identity providers by issuer."""
+    tokens: RememberedTokens = field(default_factory=RememberedTokens)
     draining: bool = False
     """The site stops: nothing is granted any more."""
     launching: set[str] = field(default_factory=set[str])
     """Workloads whose launch is under way in this process; see `hub.starting.start`."""
+    fetching: set[str] = field(default_factory=set[str])
+    """Courses whose material this process fetches just now."""
     promised: Mapping[str, Slot] = field(default_factory=dict[str, Slot])
     """The last plan of the queue: the next one keeps what it promised. A restart begins anew."""
     held: Places = field(default_factory=dict[str, tuple[Placement, ...]])

@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Self
 from urllib.parse import quote
 
@@ -135,6 +136,35 @@ class HubApi:
             raise Unavailable(f"the Hub gave no token: {_said(status, body)}")
         return str(body["token"])
 
+    async def share(self, owner: str, server: str, visitor: str) -> None:
+        """Let another person open a running server; again is fine."""
+        await self.ensure_user(visitor)
+        path = f"/shares/{quote(owner)}/{quote(server)}"
+        status, body = await self._call("POST", path, {"user": visitor})
+        if status not in {200, 404}:
+            raise Unavailable(f"the Hub did not share the server: {_said(status, body)}")
+
+    async def unshare(self, owner: str, server: str, visitor: str) -> None:
+        """Let them in no more; again, or for a server that is gone, is fine."""
+        path = f"/shares/{quote(owner)}/{quote(server)}"
+        status, body = await self._call("PATCH", path, {"user": visitor})
+        if status not in {200, 404}:
+            raise Unavailable(f"the Hub did not end the share: {_said(status, body)}")
+
+    async def last_active(self) -> dict[str, datetime]:
+        """When each running server was last used, by server name. Empty when the Hub is away: it is
+        only shown."""
+        try:
+            _, body = await self._call("GET", "/users?state=ready&limit=10000", None)
+        except Unavailable:
+            return {}
+        return {
+            name: datetime.fromisoformat(server["last_activity"])
+            for user in body.get("items", [])
+            for name, server in (user.get("servers") or {}).items()
+            if server.get("last_activity")
+        }
+
     async def end_sessions(self, name: str, *, tokens: bool = True) -> None:
         """Every browser session of a person ends now, and with `tokens` every token of theirs:
         those for scripts, and those of their servers, which cannot go on without."""
@@ -142,6 +172,13 @@ class HubApi:
         status, body = await self._call("POST", path, {"tokens": tokens})
         if status not in {204, 404}:
             raise Unavailable(f"the Hub did not end the sessions: {_said(status, body)}")
+
+    async def end_tokens(self, name: str) -> None:
+        """Every token of a person for scripts ends now. Their servers and browser sessions go on:
+        those may do no more than control lets them."""
+        status, body = await self._call("POST", f"/perijove/end-tokens/{quote(name)}", {})
+        if status not in {204, 404}:
+            raise Unavailable(f"the Hub did not end the tokens: {_said(status, body)}")
 
     async def _call(
         self, method: str, path: str, body: dict[str, Any] | None, *, token: str = ""

@@ -13,6 +13,7 @@ from pathlib import Path
 from catalog.clock import SystemClock
 from catalog.errors import BadSetup
 from hub.auth.authenticator import PerijoveAuthenticator
+from hub.auth.kept import reconcile
 from hub.auth.providers import load_providers
 from hub.control_door import ControlDoor
 from hub.settings import API_SCOPE, PORTAL_PREFIX, Settings, subdomain
@@ -59,10 +60,12 @@ PerijoveAuthenticator.door = door
 PerijoveAuthenticator.settings = settings
 if openid_providers:
     from hub.auth.oidc import OpenIdClient
+    from hub.auth.refreshing import Refresher
 
     PerijoveAuthenticator.clients = {
         found.name: OpenIdClient(found, settings.url, SystemClock()) for found in openid_providers
     }
+    PerijoveAuthenticator.refresher = Refresher(PerijoveAuthenticator.clients, door, SystemClock())
 
 # ---- addresses ------------------------------------------------------------------------------
 c.JupyterHub.bind_url = settings.url
@@ -96,12 +99,15 @@ c.JupyterHub.last_activity_interval = 300
 c.JupyterHub.authenticator_class = PerijoveAuthenticator
 c.Authenticator.allow_all = True  # control decides; it denies whom it does not know
 c.Authenticator.allow_existing_users = False
-c.Authenticator.auth_refresh_age = 60
+spans = [found.refresh_span for found in openid_providers if found.refresh_span]
+c.Authenticator.auth_refresh_age = min([60, *(int(span.total_seconds()) for span in spans)])
 c.Authenticator.refresh_pre_spawn = False
 c.Authenticator.auth_refresh_strict = True
 c.Authenticator.any_allow_config = True
-# Kept of an OpenID sign-in, encrypted: the ID token, which the provider wants back at the logout.
+# Kept of an OpenID sign-in, encrypted: the ID token, which the provider wants back at the logout,
+# and the refresh token, with which it is asked again.
 c.Authenticator.enable_auth_state = bool(openid_providers)
+c.Authenticator.reconcile_auth_state_hook = reconcile
 c.CryptKeeper.keys = [
     hmac.digest(c.JupyterHub.cookie_secret, b"perijove: kept of a sign-in", "sha256")
 ]
@@ -140,7 +146,7 @@ c.JupyterHub.load_roles = [
     {
         "name": "control",
         "scopes": [
-            "admin:users", "admin:servers", "tokens", "list:users", "read:users",
+            "admin:users", "admin:servers", "shares", "access:servers", "tokens", "list:users", "read:users",
             "read:servers", "delete:servers", API_SCOPE,
         ],
         "services": ["control"],

@@ -9,13 +9,14 @@ from typing import Any
 from sqlmodel import Session, select
 
 from catalog.alternatives import nearby
-from catalog.errors import BadValue, Conflict, NotSignedIn, Refused
+from catalog.errors import AccountClosed, BadValue, Conflict, Refused
 from catalog.fitting import milli_of
 from catalog.inventory import Capacity, Mode
 from catalog.offers import Answer, Offer, Quantity
 from catalog.placement import NoRoom, Shortage, count_that_fit
-from hub import budgets, history
+from hub import budgets, environments, history
 from hub.control_context import Control
+from hub.courses import terms
 from hub.lifecycle import Status, Target
 from hub.policy import Actor, absent
 from hub.store import audit, money
@@ -50,6 +51,8 @@ class Standing:
     """What the actor may launch where they are at work."""
     asked: Mapping[str, Lease] = field(default_factory=dict[str, Lease])
     """What the actor's own workloads in the queue may come to use, by id."""
+    over: Denied | None = None
+    """Nothing is launched where they are at work: the course has ended, or its environment is gone."""
 
     def without(self, control: Control, workload_id: str) -> "Standing":
         """The same, as if this workload were not in the queue."""
@@ -93,7 +96,10 @@ def standing_of(control: Control, session: Session, actor: Actor) -> Standing:
     uses = budgets.uses_of(control, session, owner)
     asked = budgets.asked_by(control, session, owner) if uses else {}
     menu = tuple(menu_of(control, session, actor))
-    return Standing(actor, limits, world, balance, planner, uses, menu, asked)
+    over = terms.refusal(session, actor.tenant_id, control.clock.now()) or environments.refusal(
+        control.settings, session, actor.tenant_id
+    )
+    return Standing(actor, limits, world, balance, planner, uses, menu, asked, over)
 
 
 def acting_in(session: Session, actor: Actor, tenant_id: str) -> Actor:
@@ -127,7 +133,13 @@ def offer_for(control: Control, session: Session, actor: Actor, offer_id: str) -
 
 def judge(control: Control, standing: Standing, answer: Answer) -> Verdict:
     """The Verdict of one decided offer, as if it were asked for now."""
-    if denied := _engine_refuses(control, answer):
+    if standing.actor.tenant_id not in standing.actor.roles:
+        return Denied(
+            Code.ROLE,
+            "you have no role in the tenant that you belong to",
+            "ask its administrator, or work in a course of yours",
+        )
+    if denied := standing.over or _engine_refuses(control, answer):
         return denied
     now, ask = control.clock.now(), answer.ask
     waiting = Waiting(
@@ -201,32 +213,38 @@ def free_copies(control: Control, standing: Standing, answer: Answer) -> tuple[i
 def launch(control: Control, actor: Actor, wish: Wish) -> WorkloadRow:
     """Put the wish in the queue, once for each idempotency key. Raises Refused with the Verdict's
     words when it is Denied; what Waits is queued and what Fits starts at the next beat."""
-    fingerprint = _fingerprint(wish)
     with control.store.write() as session:
-        actor = acting_in(session, actor, wish.tenant)
-        answer = offer_for(control, session, actor, wish.offer_id).answer(wish.answers)
-        if earlier := _earlier(session, actor, wish, fingerprint):
-            return earlier
-        standing = standing_of(control, session, actor)
-        verdict = judge(control, standing, answer)
-        if isinstance(verdict, Denied):  # else nobody asks for alternatives: others wait to write
-            raise LaunchRefused(judge_with_alternatives(control, standing, answer), verdict)
-        own = f"person:{actor.person_id}"
-        mine = sum(own == w.scopes[0].id.partition("@")[0] for w in standing.world.queue)
-        if mine >= MAX_QUEUED_EACH:
-            raise Conflict(
-                f"{mine} of your workloads wait already", next="stop some with `perijove stop`"
-            )
-        row = _new_workload(control, session, actor, answer, wish)
-        if wish.idempotency_key:
-            session.add(
-                IdempotencyRow(
-                    person_id=actor.person_id, key=wish.idempotency_key, fingerprint=fingerprint,
-                    workload_id=row.id, at=row.created_at,
-                )
-            )  # fmt: skip
+        row = launch_within(control, session, actor, wish)
     history.hint(control.bus, row)
     control.wake()
+    return row
+
+
+def launch_within(control: Control, session: Session, actor: Actor, wish: Wish) -> WorkloadRow:
+    """As `launch`, as a part of a transaction of the caller, who tells others after it."""
+    fingerprint = _fingerprint(wish)
+    actor = acting_in(session, actor, wish.tenant)
+    answer = offer_for(control, session, actor, wish.offer_id).answer(wish.answers)
+    if earlier := _earlier(session, actor, wish, fingerprint):
+        return earlier
+    standing = standing_of(control, session, actor)
+    verdict = judge(control, standing, answer)
+    if isinstance(verdict, Denied):  # else nobody asks for alternatives: others wait to write
+        raise LaunchRefused(judge_with_alternatives(control, standing, answer), verdict)
+    own = f"person:{actor.person_id}"
+    mine = sum(own == w.scopes[0].id.partition("@")[0] for w in standing.world.queue)
+    if mine >= MAX_QUEUED_EACH:
+        raise Conflict(
+            f"{mine} of your workloads wait already", next="stop some with `perijove stop`"
+        )
+    row = _new_workload(control, session, actor, answer, wish)
+    if wish.idempotency_key:
+        session.add(
+            IdempotencyRow(
+                person_id=actor.person_id, key=wish.idempotency_key, fingerprint=fingerprint,
+                workload_id=row.id, at=row.created_at,
+            )
+        )  # fmt: skip
     return row
 
 
@@ -243,7 +261,7 @@ def _new_workload(
 ) -> WorkloadRow:
     now, offer, ask = control.clock.now(), answer.offer, answer.ask
     if not session.get_one(PersonRow, actor.person_id).active:
-        raise NotSignedIn("this account is closed", next="ask an administrator")
+        raise AccountClosed
     row = WorkloadRow(
         id=new_id("w"), tenant_id=actor.tenant_id, person_id=actor.person_id,
         payer=TenantPaths(session).payer_of(actor.tenant_id),

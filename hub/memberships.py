@@ -10,12 +10,11 @@ from datetime import datetime
 
 from sqlmodel import Session, select
 
+from hub.policy import strongest
 from hub.store.access_tables import RoleGrantRow
 from hub.store.tables import MembershipRow
 
 MANUAL = "manual"
-STRENGTH = ("member", "assistant", "instructor", "admin", "platform-admin")
-"""Roles, the weakest first."""
 
 
 def give(
@@ -65,11 +64,6 @@ def role_in(session: Session, person_id: str, tenant_id: str) -> str:
     """The role that counts there; empty when there is none."""
     row = session.get(MembershipRow, (person_id, tenant_id))
     return row.role if row else ""
-
-
-def strongest(roles: list[str]) -> str:
-    """The strongest of some roles."""
-    return max(roles, key=STRENGTH.index)
 
 
 def _settle(session: Session, person_id: str, tenant_id: str) -> bool:

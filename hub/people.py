@@ -10,7 +10,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import func
 from sqlmodel import Session, col, select
 
-from catalog.errors import BadValue, Busy, Conflict, Forbidden, NotFound, NotSignedIn
+from catalog.errors import AccountClosed, BadValue, Busy, Conflict, Forbidden, NotFound, NotSignedIn
 from catalog.units import parse_credits
 from hub import memberships
 from hub.control_context import Control
@@ -18,7 +18,6 @@ from hub.policy import PLATFORM_ADMIN_ROLE, ROOT_TENANT, Actor, absent
 from hub.store import audit, money
 from hub.store.ids import hash_secret, new_id, new_secret
 from hub.store.tables import (
-    IdentityRow,
     LinkRow,
     MembershipRow,
     PasswordRow,
@@ -143,9 +142,11 @@ def prepare_site(control: Control) -> None:
 def add_person(  # noqa: PLR0913 (a row's worth of facts, used by three doors below)
     control: Control, session: Session, login: str, hub_name: str, display_name: str, email: str,
     tenant_id: str, role: str, *, actor: str, source: str = memberships.MANUAL,
+    starter: bool = True,
 ) -> PersonRow:  # fmt: skip
-    """A new person with a membership and starter credits. Raises Conflict if the login is taken,
-    Forbidden where a second person could read the first one's files."""
+    """A new person with a membership (without one if `role` is empty) and starter credits. Raises
+    Conflict if the login is taken, Forbidden where a second person could read the first one's
+    files."""
     now = control.clock.now()
     if _by_login(session, login) is not None:
         raise Conflict(f"the name {login!r} is taken", next="choose another")
@@ -157,8 +158,9 @@ def add_person(  # noqa: PLR0913 (a row's worth of facts, used by three doors be
     )  # fmt: skip
     session.add(person)
     session.flush()
-    memberships.give(session, person.id, tenant_id, source, role, now)
-    amount = parse_credits(control.settings.starter_credits)
+    if role:
+        memberships.give(session, person.id, tenant_id, source, role, now)
+    amount = parse_credits(control.settings.starter_credits) if starter else 0
     if amount > 0:
         money.post(
             session, money.Owner(TenantPaths(session).payer_of(tenant_id), person.id),
@@ -205,56 +207,12 @@ def sign_in(control: Control, sign_ins: SignIns, login: str, password: str) -> P
             )  # fmt: skip
         raise NotSignedIn("the name or the password is wrong", next="try again")
     sign_ins.succeeded(login)
-    _note_sign_in(control, person, "password")
+    note_sign_in(control, person, "password")
     return person
 
 
-def sign_in_identity(
-    control: Control, issuer: str, subject: str, display_name: str, email: str, session_id: str = ""
-) -> PersonRow:
-    """The person behind an identity that a provider proved; created on first sight.
-
-    The Hub's name for them is minted: nothing that a provider says can collide with another's.
-    """
-    now = control.clock.now()
-    with control.store.write() as session:
-        found = session.exec(
-            select(IdentityRow).where(IdentityRow.issuer == issuer, IdentityRow.subject == subject)
-        ).first()
-        if found is None:
-            hub_name = new_id("u")
-            person = add_person(
-                control, session, hub_name, hub_name, display_name[:80], email[:200],
-                ROOT_TENANT, "member", actor=issuer,
-            )  # fmt: skip
-            found = IdentityRow(
-                id=new_id("i"), person_id=person.id, issuer=issuer, subject=subject, created_at=now
-            )
-        person = session.get_one(PersonRow, found.person_id)
-        if not person.active:
-            raise NotSignedIn("this account is closed", next="ask an administrator")
-        person.display_name = display_name[:80] or person.display_name
-        person.email = email[:200]
-        found.session_id = session_id[:200]
-        session.add_all([person, found])
-    _note_sign_in(control, person, issuer)
-    return person
-
-
-def persons_of_identity(
-    control: Control, issuer: str, subject: str, session_id: str
-) -> list[PersonRow]:
-    """Who a back-channel logout is about: by subject, or else by the provider's session."""
-    with control.store.read() as session:
-        query = select(PersonRow).join(IdentityRow).where(IdentityRow.issuer == issuer)
-        if subject:
-            query = query.where(IdentityRow.subject == subject)
-        else:
-            query = query.where(IdentityRow.session_id == session_id, IdentityRow.session_id != "")
-        return list(session.exec(query))
-
-
-def _note_sign_in(control: Control, person: PersonRow, how: str) -> None:
+def note_sign_in(control: Control, person: PersonRow, how: str) -> None:
+    """In the audit: by password, by a link, by which issuer."""
     with control.store.write() as session:
         audit.record(session, control.clock.now(), person.id, "sign-in", how, person.tenant_id)
 
@@ -378,11 +336,13 @@ def _valid_link(control: Control, session: Session, purpose: str, secret: str) -
 
 
 def actor_of(control: Control, hub_name: str) -> Actor:
-    """The person behind a Hub name. Raises NotSignedIn when unknown or closed."""
+    """The person behind a Hub name. Raises AccountClosed; NotSignedIn when there is none."""
     with control.store.read() as session:
         person = session.exec(select(PersonRow).where(PersonRow.hub_name == hub_name)).first()
-        if person is None or not person.active:
-            raise NotSignedIn("this account is closed", next="ask an administrator")
+        if person is None:
+            raise NotSignedIn("nobody here has this name", next="sign in again")
+        if not person.active:
+            raise AccountClosed
         return actor_from(session, person)
 
 
@@ -404,17 +364,47 @@ def by_login(control: Control, login: str) -> PersonRow:
 
 
 def set_active(control: Control, actor: Actor, person: PersonRow, *, active: bool) -> None:
-    """Close or reopen an account. Closing is completed by the caller: sessions, tokens, servers."""
+    """Close or reopen an account, as an administrator. Closing is completed by the caller:
+    sessions, tokens, servers."""
     if person.id == actor.person_id and not active:
         raise Conflict("you cannot close your own account", next="ask another administrator")
     with control.store.write() as session:
         row = session.get_one(PersonRow, person.id)
-        row.active, row.closed_by = active, "" if active else "admin"
-        session.add(row)
-        audit.record(
-            session, control.clock.now(), actor.person_id,
-            "person-activated" if active else "person-deactivated", person.id, person.tenant_id,
-        )  # fmt: skip
+        if active:
+            reopen(control, session, row, actor.person_id)
+        else:
+            shut(control, session, row, ADMIN_CLOSED, actor.person_id)
+
+
+ADMIN_CLOSED = "admin"
+"""`PersonRow.closed_by` of an account that only an administrator opens again."""
+
+
+def shut(control: Control, session: Session, row: PersonRow, by: str, actor: str) -> bool:
+    """The account is closed by ``admin``, ``provider:ISSUER`` or ``scim:KEY``. Whom an administrator
+    closed stays so. Whether anything changed. The caller ends sessions, tokens and servers."""
+    if not row.active and (by == row.closed_by or by != ADMIN_CLOSED):
+        return False
+    row.active, row.closed_by = False, by
+    session.add(row)
+    audit.record(
+        session, control.clock.now(), actor, "person-deactivated", row.id, row.tenant_id,
+        {"closed_by": by},
+    )  # fmt: skip
+    return True
+
+
+def reopen(control: Control, session: Session, row: PersonRow, actor: str, by: str = "") -> bool:
+    """The account is open. `by`: only if that closed it; an administrator leaves it empty. Whether
+    it is open now."""
+    if row.active:
+        return True
+    if by and row.closed_by != by:
+        return False
+    row.active, row.closed_by = True, ""
+    session.add(row)
+    audit.record(session, control.clock.now(), actor, "person-activated", row.id, row.tenant_id)
+    return True
 
 
 def grant_credits(control: Control, actor: Actor, person: PersonRow, amount: int, key: str) -> None:

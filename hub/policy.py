@@ -4,7 +4,7 @@ Code names the act (`require(actor, Action.STOP, workload_owner)`); only this ta
 who may not even see a thing is told that it does not exist.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -143,6 +143,8 @@ the one act of its key."""
 _STAFF_ROLES = frozenset({"assistant", "instructor"})
 ROOT_TENANT = "main"
 PLATFORM_ADMIN_ROLE = "platform-admin"
+STRENGTH = ("member", "assistant", "instructor", "admin", PLATFORM_ADMIN_ROLE)
+"""Roles, the weakest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,16 +208,32 @@ def allowed(actor: Actor, action: Action, target: Object) -> bool:
     return Relation.PLATFORM_ADMIN in found or bool(found & TABLE[action])
 
 
+class Denied(Forbidden):
+    """The policy said no; the facts are for the audit."""
+
+    def __init__(self, actor: Actor, action: Action, target: Object) -> None:
+        super().__init__(
+            f"your role does not allow {action.value.replace('-', ' ')}",
+            next="ask an administrator of your tenant",
+        )
+        self.actor_id, self.action, self.object = actor.person_id, action, target.name
+        self.tenant_id = target.tenant_path[0] if target.tenant_path else ""
+
+
 def require(actor: Actor, action: Action, target: Object) -> None:
-    """Raise unless allowed: Forbidden to those who may see it, NotFound to all others."""
+    """Raise unless allowed: Denied to those who may see it, NotFound (because of that) to all
+    others."""
     if allowed(actor, action, target):
         return
+    denied = Denied(actor, action, target)
     if target.person_id is not None and not allowed(actor, Action.READ_WORKLOAD, target):
-        raise absent(target.name)
-    raise Forbidden(
-        f"your role does not allow {action.value.replace('-', ' ')}",
-        next="ask an administrator of your tenant",
-    )
+        raise absent(target.name) from denied
+    raise denied
+
+
+def strongest(roles: Sequence[str]) -> str:
+    """The strongest of some roles."""
+    return max(roles, key=STRENGTH.index)
 
 
 def absent(name: str) -> NotFound:

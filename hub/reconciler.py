@@ -21,6 +21,7 @@ from hub.alone import alone
 from hub.asks_seen import AsksSeen
 from hub.attempts import Step
 from hub.control_context import Control
+from hub.courses import visits
 from hub.hub_api import HubApi, StartRefused
 from hub.lifecycle import EndReason, Status, Target
 from hub.store.leader import Leader
@@ -98,6 +99,8 @@ class Reconciler:
         for ended in await self._thread(self._watch):
             self._spawn("forget", self._forget_server, *ended)
         await self._thread(attempts.grant_what_fits, control)
+        with contextlib.suppress(Unavailable):  # the next beat tries again
+            await visits.keep(control, self._hub)
         for attempt, row, person in await self._thread(self._open):
             self._drive(attempt, row, person)
         if control.clock.now() - self._rejoined_at > REJOIN_EVERY:

@@ -125,6 +125,21 @@ def reserve(control: Control, actor: Actor, wish: Wish) -> str:
     return row.id
 
 
+def answer_within(control: Control, session: Session, actor: Actor, wish: Wish) -> Answer:
+    """As `check`, as a part of a transaction of the caller, with what was changed in it."""
+    case = _case_of(control, session, actor, wish, control.clock.now())
+    return _answer(session, actor, wish, case, _judge(case))
+
+
+def hold_within(
+    control: Control, session: Session, actor: Actor, answer: Answer
+) -> ReservationRow:  # fmt: skip
+    """Hold what `answer_within` found possible, in the same transaction. Raises as `reserve`."""
+    if answer.obstacles:
+        raise _refusal(answer)
+    return _new_row(session, actor, answer.wish, control.clock.now())
+
+
 def _case_of(
     control: Control, session: Session, actor: Actor, wish: Wish, now: datetime
 ) -> _Case:  # fmt: skip

@@ -18,6 +18,7 @@ from catalog.units import parse_duration
 
 PACKAGE_ROOT = Path(__file__).resolve().parent.parent
 CONTROL_PREFIX = "/services/control"
+SCIM_PREFIX = "/services/control/scim/v2"
 PORTAL_PREFIX = "/services/portal"
 API_SCOPE = "custom:perijove:api"
 """The scope that a Hub token needs to be accepted by the REST API."""
@@ -55,6 +56,19 @@ class Settings(BaseSettings):
     )
     oidc: Path | None = Field(
         default=None, description="OpenID providers; default oidc.yaml, if it is there."
+    )
+    lti: Path | None = Field(
+        default=None, description="Learning systems (LTI 1.3); default lti.yaml, if it is there."
+    )
+    git_hosts: str = Field(
+        default="",
+        description="Hosts in private networks from which the material of courses may come, like"
+        " git.example.edu, http://10.0.0.5:3000; public https hosts need not be named.",
+    )
+    materials: Path | None = Field(
+        default=None,
+        description="A folder of git repositories on this machine, readable by everybody on it, from"
+        " which the material of courses may come.",
     )
     trust_everyone: bool = Field(
         default=False,
@@ -97,6 +111,11 @@ class Settings(BaseSettings):
         description="Once: work on a database that belonged to an installation that is gone.",
     )
     first_uid: int = Field(default=200_000, description="As root: first uid handed to people.")
+    leave_grace: str = Field(
+        default="15m",
+        description="How long running work of somebody who has lost their role in its tenant may"
+        " still go on.",
+    )
     home_quota: str = Field(default="", description="Size at which a home counts as full.")
     smtp_url: str = Field(
         default="", description="smtp://user:password@host:port or smtps://…; empty sends no mail."
@@ -104,7 +123,9 @@ class Settings(BaseSettings):
     smtp_from: str = Field(default="perijove@localhost", description="Sender of mail.")
     cgroup_root: Path = Field(default=Path("/sys/fs/cgroup"), description="For tests.")
 
-    @field_validator("home", "spaces", "envs", "menu", "inventory", "oidc", mode="after")
+    @field_validator(
+        "home", "spaces", "envs", "menu", "inventory", "oidc", "lti", "materials", mode="after"
+    )
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().absolute()
@@ -132,7 +153,8 @@ class Settings(BaseSettings):
             ) from error
 
     @field_validator(
-        "preempt_grace", "protect", "half_life", "patience", "node_silence", mode="after"
+        "preempt_grace", "protect", "half_life", "patience", "node_silence", "leave_grace",
+        mode="after",
     )
     @classmethod
     def _duration(cls, value: str) -> str:
@@ -161,6 +183,10 @@ class Settings(BaseSettings):
     @property
     def node_silence_span(self) -> timedelta:
         return parse_duration(self.node_silence)
+
+    @property
+    def leave_grace_span(self) -> timedelta:
+        return parse_duration(self.leave_grace)
 
     @property
     def zone(self) -> ZoneInfo:
@@ -230,6 +256,10 @@ class Settings(BaseSettings):
     @property
     def oidc_file(self) -> Path | None:
         return self.oidc or self._if_there(self.home / "oidc.yaml")
+
+    @property
+    def lti_file(self) -> Path | None:
+        return self.lti or self._if_there(self.home / "lti.yaml")
 
     @property
     def proxy_dir(self) -> Path:

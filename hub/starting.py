@@ -23,14 +23,17 @@ from blueprints.notebook import (
 )
 from catalog.errors import Conflict, Unavailable
 from catalog.units import parse_bytes
-from hub import attempts, quarantine
+from hub import attempts, environments, quarantine
+from hub.alone import alone
 from hub.attempts import Step
 from hub.control_context import Control
+from hub.courses import material, material_told
 from hub.lifecycle import Status
-from hub.settings import CONTROL_PREFIX, PACKAGE_ROOT
+from hub.settings import CONTROL_PREFIX
 from hub.store.tables import AttemptRow, PersonRow, WorkloadRow
 from hub.world import placements_of
 from spawners.engine import EngineError, LaunchSpec, Observation, PermanentError, Phase
+from spawners.local import material as material_program
 from spawners.local import rescue as rescue_page
 from spawners.local.homes import home_state, prepare_home
 
@@ -124,6 +127,8 @@ def started(control: Control, attempt_id: str) -> Started | None:
         raise Unavailable("it was never launched")
     match seen[0].phase:
         case Phase.UP:
+            with alone(f"what is told about the material of {attempt_id}"):
+                material_told.tell(control, attempt_id)
             return Started(seen[0].url, _token_file(control, attempt_id).read_text())
         case Phase.STARTING:
             return None
@@ -180,7 +185,7 @@ def _command(
     home = prepare_home(settings.spaces_dir / "homes", person.hub_name, person.uid)
     quota = parse_bytes(settings.home_quota) if settings.home_quota else None
     state = home_state(home, quota, person.uid)
-    environment = Environment.load(notebook_environment(control))
+    environment = Environment.load(_environment(control, grant))
     port = free_port()
     if state.full:
         note = f"your home is full ({state.reason}): this page helps you make room; it is free"
@@ -193,6 +198,7 @@ def _command(
     if not state.writable:
         raise Unavailable(state.reason, next="ask the administrator to mend the home")
     facts = _facts(control, grant) | {"JUPYTER_CONFIG_PATH": str(settings.spaces_dir / "jupyter")}
+    facts |= _material(control, grant)
     command = render_notebook(
         environment, env, args, home=home, user=person.hub_name, port=port, facts=facts
     )
@@ -213,6 +219,40 @@ def _facts(control: Control, grant: Granted) -> dict[str, str]:
     }
 
 
+def _environment(control: Control, grant: Granted) -> Path:
+    """The one that the course chose, or the site's own. Raises Unavailable when it is gone: that was
+    told at the launch, so it went since."""
+    with control.store.read() as session:
+        name = environments.chosen_in(session, grant.workload.tenant_id)
+    found = environments.find(control.settings, name)
+    if found is None:
+        raise Unavailable(
+            f"the notebook environment {name!r} of this course is not here any more",
+            next="ask the course's staff",
+        )
+    return found
+
+
+def _material(control: Control, grant: Granted) -> dict[str, str]:
+    """What the server is told to bring of the course's material before JupyterLab opens."""
+    tenant_id = grant.workload.tenant_id
+    material.freshen(control, tenant_id)
+    with control.store.read() as session:
+        folder = material.folder_in(session, tenant_id)
+    plan = material.plan(control, tenant_id)
+    if not folder:
+        return {}
+    if not plan:
+        material_told.tell_missing(control, grant.workload.id)
+        return {"PERIJOVE_FOLDER": folder}
+    program = control.settings.spaces_dir / "programs" / "material.py"
+    return {
+        "PERIJOVE_FOLDER": folder,
+        "PERIJOVE_MATERIAL": plan,
+        "PERIJOVE_MATERIAL_PROGRAM": str(program),
+    }
+
+
 def _spec(
     control: Control, grant: Granted, command: Command, port: int, *, rescue: bool
 ) -> LaunchSpec:
@@ -228,11 +268,6 @@ def _spec(
     )  # fmt: skip
 
 
-def notebook_environment(control: Control) -> Path:
-    """Where the notebook environment lies."""
-    return control.settings.envs or PACKAGE_ROOT / ".envs" / "notebook"
-
-
 def prepare_spaces(control: Control) -> None:
     """Where people's homes, the rescue page and Jupyter's configuration lie: people's own users
     pass through, whatever the umask of this process; nobody but root lists the homes."""
@@ -245,6 +280,8 @@ def prepare_spaces(control: Control) -> None:
     homes.chmod(0o711)
     _publish(Path(rescue_page.__file__).parent, spaces / "rescue")
     _publish(JUPYTER_CONFIG, spaces / "jupyter")
+    _publish_program(Path(material_program.__file__), spaces / "programs")
+    material.prepare_folder(control)
 
 
 def _publish(source: Path, target: Path) -> None:
@@ -253,6 +290,16 @@ def _publish(source: Path, target: Path) -> None:
     shutil.copytree(source, target, dirs_exist_ok=True, ignore=ignore)
     for path in (target, *target.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)
+
+
+def _publish_program(source: Path, folder: Path) -> None:
+    """Whole or not at all: a server may start at this moment."""
+    folder.mkdir(exist_ok=True)
+    folder.chmod(0o755)
+    fresh = folder / f".{source.name}.{os.getpid()}"
+    shutil.copyfile(source, fresh)
+    fresh.chmod(0o644)
+    fresh.replace(folder / source.name)
 
 
 def free_port() -> int:

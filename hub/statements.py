@@ -15,6 +15,7 @@ from sqlmodel import Session, col, select
 
 from catalog.units import MICRO, format_credits
 from hub.control_context import Control
+from hub.csv_text import safe_cell
 from hub.store.tables import (
     AccountRow,
     EntryRow,
@@ -193,7 +194,6 @@ def parquet_file(
 
 COLUMNS = tuple(field.name for field in fields(Line))
 _CREDITS = ("amount", "held", "used", "balance")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 class _Sink(io.RawIOBase):
@@ -318,8 +318,7 @@ def _cells(line: Line) -> list[str]:
         elif isinstance(value, datetime):
             found.append(value.isoformat().replace("+00:00", "Z"))
         else:
-            text = str(value)
-            found.append(f"'{text}" if text.startswith(_FORMULA) else text)
+            found.append(safe_cell(str(value)))
     return found
 
 

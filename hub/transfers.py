@@ -12,7 +12,7 @@ from catalog.units import format_credits, parse_credits
 from hub.control_context import Control
 from hub.policy import Action, Actor, Object, absent, allowed, require
 from hub.store import audit, money
-from hub.store.tables import PersonRow, TenantRow
+from hub.store.tables import MembershipRow, PersonRow, TenantRow
 from hub.world import tenant_path
 from quotas import ledger
 from quotas.ledger import Owner
@@ -20,10 +20,14 @@ from quotas.ledger import Owner
 
 @dataclass(frozen=True, slots=True)
 class Party:
-    """A side of a movement: a tenant by id, or a person by login. Exactly one of the two."""
+    """A side of a movement: a tenant by id, or a person by login. Exactly one of the two.
+
+    Of a person with a `course` it is the wallet that they have in that course.
+    """
 
     tenant: str = ""
     person: str = ""
+    course: str = ""
 
     @property
     def name(self) -> str:
@@ -149,5 +153,8 @@ def _wallet(session: Session, party: Party) -> _Wallet | None:
     person = session.exec(select(PersonRow).where(PersonRow.login == party.person)).first()
     if person is None:
         return None
-    path = tenant_path(session, person.tenant_id)
-    return _Wallet(Owner(person.tenant_id, person.id), path, party.name)
+    tenant = party.course or person.tenant_id
+    if party.course and session.get(MembershipRow, (person.id, tenant)) is None:
+        return None
+    path = tenant_path(session, tenant)
+    return _Wallet(Owner(tenant, person.id), path, party.name)

@@ -6,8 +6,10 @@ from dataclasses import replace
 from catalog.allocator import Allocator
 from catalog.clock import SystemClock
 from catalog.discovery import Discovery
+from catalog.discovery.gpu_use import GpuUse
 from catalog.discovery.host import read_host
 from hub import people, prices
+from hub.auth.providers import load_providers
 from hub.bus import Bus
 from hub.control_context import Control
 from hub.menu import MenuSource
@@ -38,8 +40,9 @@ def build_control(settings: Settings) -> Control:
         take_over=settings.take_over,
     )  # fmt: skip
     engine = LocalEngine(
-        settings.run_dir / "engine", discovery.nodes, clock, cgroup_root=settings.cgroup_root
-    )
+        settings.run_dir / "engine", discovery.nodes, clock, cgroup_root=settings.cgroup_root,
+        gpu_use=GpuUse(clock).by_process,
+    )  # fmt: skip
     allocator = Allocator()
     control = Control(
         settings=settings,
@@ -54,6 +57,7 @@ def build_control(settings: Settings) -> Control:
         nodes=engine.inventory(),
         inventory_warnings=discovery.warnings,
         learn=allocator.learn,
+        providers={found.issuer: found for found in load_providers(settings.oidc_file)},
     )
     prices.attach(control)
     people.prepare_site(control)

@@ -10,7 +10,7 @@ from sqlmodel import Session, col, select
 from catalog.errors import BadValue, Conflict
 from catalog.offers import Quantity
 from catalog.units import format_duration, parse_duration
-from hub import attempts, history, holds, launching
+from hub import attempts, departures, history, holds, launching
 from hub.control_context import Control
 from hub.lifecycle import EndReason, Status
 from hub.policy import Action, Actor, Object, absent, allowed, require
@@ -114,6 +114,7 @@ def extend(control: Control, actor: Actor, workload_id: str, by: str, key: str) 
         row = session.get_one(WorkloadRow, row.id)  # as it is now, while nobody else writes
         attempt = session.get(AttemptRow, row.attempt_id) if row.attempt_id else None
         if attempt is None or not attempts.was_extended(session, attempt, key):
+            departures.demand_place(session, row)
             world = read_world(control, session, Limits(session))
             if refusal := why_not_extend(control, world, row, attempt, span):
                 again = "save your work; relaunch it when your turn comes again"
@@ -226,5 +227,8 @@ def relaunch(
     row = find(control, actor, workload_id, Action.LAUNCH)
     if Status(row.status).live:
         raise Conflict(f"it is still {row.status}", next="stop it first")
-    wish = launching.Wish(row.offer_id, {**row.answers, **changes}, row.name, idempotency_key=key)
+    wish = launching.Wish(
+        row.offer_id, {**row.answers, **changes}, row.name, idempotency_key=key,
+        tenant=row.tenant_id,
+    )  # fmt: skip
     return launching.launch(control, actor, wish)

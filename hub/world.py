@@ -41,14 +41,14 @@ def tenant_path(session: Session, tenant_id: str) -> tuple[str, ...]:
 
 
 class Limits:
-    """Quotas of everybody, read once for a transaction."""
+    """Quotas of everybody, read once for a transaction; or as they would be with other `quotas`."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, quotas: Iterable[QuotaRow] | None = None) -> None:
         self._session = session
         self._names = dict(session.exec(select(TenantRow.id, TenantRow.name)).all())
         self._limits: dict[tuple[str, str], dict[Dimension, int]] = {}
         self._guaranteed: dict[str, dict[Dimension, int]] = {}
-        for row in session.exec(select(QuotaRow)):
+        for row in session.exec(select(QuotaRow)) if quotas is None else quotas:
             key = (row.tenant_id, row.person_id)
             if row.guaranteed and not row.person_id:
                 own = self._guaranteed.setdefault(row.tenant_id, {})

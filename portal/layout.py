@@ -2,6 +2,7 @@
 
 import hashlib
 import mimetypes
+import re
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -9,6 +10,7 @@ from string import Template
 
 from portal.config import PREFIX
 
+_IMPORT = re.compile(r'^(?:import|export)\b[^"]*"\./([\w.\-]+)"', re.MULTILINE)
 STATIC = Path(str(files("portal") / "static"))
 
 
@@ -37,13 +39,21 @@ class Layout:
         script = f'<script type="module" src="{self.base}{asset}"></script>' if live else ""
         modules = "".join(
             f'<link rel="modulepreload" href="{self.base}{name}">'
-            for name in self.assets
-            if live and name.endswith(".js") and name != "theme.js"
+            for name in (self.modules(asset) if live else ())
         )
         return self._shell.substitute(
             title=escape(title), main=main, base=self.base, prefix=PREFIX,
             script=modules + script,
         )  # fmt: skip
+
+    def modules(self, asset: str = "main.js") -> list[str]:
+        """What every page loads: `asset` and all that it imports. What is imported only when its
+        page is opened, with ``import()``, is not among them."""
+        found = [asset]
+        for name in found:
+            imports = _IMPORT.findall(self.assets[name].decode())
+            found += [other for other in dict.fromkeys(imports) if other not in found]
+        return sorted(found)
 
     def kind(self, name: str) -> str:
         """The media type of an asset."""

@@ -24,6 +24,10 @@ class Code(StrEnum):
     TOO_LARGE = "too-large"
     ENGINE = "engine"
     """The engine of this site could not run it, or not keep it apart from others."""
+    ENDED = "ended"
+    """The course in which it would be launched is over."""
+    ROLE = "role"
+    """They have no role where it would count."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,7 +87,9 @@ class Exit:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What an engine sees of one attempt now. `memory_bytes` is in use; 0 when unknown."""
+    """What an engine sees of one attempt now. `memory_bytes` is in use; 0 when unknown.
+    `gpu_percent` is what it lately used of the time of its devices, 100 for a whole one; None when
+    nothing can tell."""
 
     attempt_id: str
     phase: Phase
@@ -95,6 +97,7 @@ class Observation:
     started_at: datetime | None = None
     exit: Exit | None = None
     memory_bytes: int = 0
+    gpu_percent: int | None = None
     notes: tuple[str, ...] = ()
     """What is not enforced, in words for a person."""
 

@@ -38,6 +38,8 @@ class FakeEngine:
         self.up_after_s = up_after_s
         self.ignores_stop = False
         self.silent: set[str] = set()
+        self.gpu_percent: int | None = None
+        """What everything that is up uses of its devices, as it says."""
         self._clock = clock
         self._seen: dict[str, Observation] = {}
         self._deadlines: dict[str, datetime] = {}
@@ -130,7 +132,7 @@ class FakeEngine:
         elif now >= self._deadlines[attempt_id]:
             self.end(attempt_id, EndCause.DEADLINE, -15)
         elif started and seen.exit is None and (now - started).total_seconds() >= self.up_after_s:
-            self._seen[attempt_id] = replace(seen, phase=Phase.UP)
+            self._seen[attempt_id] = replace(seen, phase=Phase.UP, gpu_percent=self.gpu_percent)
         return self._seen[attempt_id]
 
     def _fail(self, verb: str) -> None:

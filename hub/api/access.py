@@ -12,6 +12,8 @@ from hub.control_context import Control
 from hub.hub_api import HubApi
 from hub.policy import Action, Actor
 
+SERVICE_PREFIX = "pj_"
+"""How keys begin that belong to no person: they are never shown to the Hub."""
 PUBLIC = "public"
 """Declared by the few routes that anybody may call."""
 
@@ -26,7 +28,7 @@ def hub_of(request: Request) -> HubApi:
 
 async def actor_of(request: Request, authorization: Annotated[str, Header()] = "") -> Actor:
     """The person behind the Hub token; asked of the Hub each time, so that a revoked token is dead
-    at once. Raises NotSignedIn, or Unavailable while the Hub is down."""
+    at once. Raises NotSignedIn, AccountClosed, or Unavailable while the Hub is down."""
     scheme, _, token = authorization.partition(" ")
     token = token.strip()
     if scheme.lower() not in {"token", "bearer"} or not 0 < len(token) <= 200:
@@ -35,9 +37,22 @@ async def actor_of(request: Request, authorization: Annotated[str, Header()] = "
         )
     if not token.isascii() or not token.isprintable():
         raise NotSignedIn("this token is not valid here", next="mint one with `perijove token`")
-    hub_name = await hub_of(request).owner_of(token)
+    if token.startswith(SERVICE_PREFIX):
+        raise NotSignedIn("this address is for people", next="a service key works for its own use")
     control = control_of(request)
+    try:
+        hub_name = await hub_of(request).owner_of(token)
+    except NotSignedIn:
+        await _tell_closed(control, token)
+        raise
+    control.tokens.remember(token, hub_name)
     return await _thread(people.actor_of, control, hub_name)
+
+
+async def _tell_closed(control: Control, token: str) -> None:
+    """A token ends with its account: whoever sends it is told that, and not that it never was."""
+    if hub_name := control.tokens.owner(token):
+        await _thread(people.actor_of, control, hub_name)
 
 
 async def inside_of(

@@ -6,18 +6,25 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 from fastapi.responses import JSONResponse
 
-from hub.api import errors, schema
+from hub.api import errors, schema, scim
 from hub.api.access import PUBLIC, does, undeclared
 from hub.api.etags import ETags
 from hub.api.intake import Intake
 from hub.api.routers import (
     account,
     administration,
+    announcements,
+    audit,
+    desk,
     holdings,
     inside,
+    keys,
+    materials,
     menu,
     money,
     nodes,
+    people,
+    providers,
     reservations,
     tenants,
     workloads,
@@ -49,10 +56,17 @@ def build(
     for module in (
         menu,
         workloads,
+        desk,
         holdings,
         inside,
+        materials,
         account,
         administration,
+        announcements,
+        audit,
+        people,
+        providers,
+        keys,
         money,
         nodes,
         reservations,
@@ -60,6 +74,7 @@ def build(
     ):
         v1.include_router(module.router)
     app.include_router(v1)
+    scim.install(app)
 
     @app.get(f"{CONTROL_PREFIX}/healthz", response_model=None, **does(PUBLIC))
     async def healthz() -> dict[str, str] | JSONResponse:

@@ -3,21 +3,24 @@
 import logging
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from catalog.errors import PerijoveError, TooLarge
 from hub.api.views import verdict_view
+from hub.denials import Denials
 from hub.launching import LaunchRefused
+from hub.settings import SCIM_PREFIX
 
 log = logging.getLogger("perijove.api")
 
 STATUS = {
-    "bad-value": 422, "bad-json": 400, "not-signed-in": 401, "forbidden": 403, "denied": 403,
-    "not-found": 404, "conflict": 409, "too-large": 413, "busy": 429, "unavailable": 503,
-    "bad-setup": 409, "method-not-allowed": 405,
+    "bad-value": 422, "bad-json": 400, "not-signed-in": 401, "forbidden": 403,
+    "account-closed": 403, "denied": 403, "not-found": 404, "conflict": 409, "too-large": 413,
+    "busy": 429, "unavailable": 503, "bad-setup": 409, "method-not-allowed": 405,
 }  # fmt: skip
 """HTTP status by error code; a class without a row is an internal error."""
 
@@ -38,11 +41,22 @@ def too_large() -> TooLarge:
     )
 
 
+async def note_denial(request: Request, error: Exception) -> None:
+    """What the policy refused goes into the audit; when that cannot be, into the log."""
+    try:
+        await run_in_threadpool(request.app.state.denials.note, request.app.state.control, error)
+    except PerijoveError:
+        log.exception("denial-not-noted")
+
+
 def install(app: FastAPI) -> None:
     """Give `app` the one error shape for everything that can go wrong."""
 
+    app.state.denials = Denials()
+
     @app.exception_handler(PerijoveError)
-    async def ours(_: Request, error: PerijoveError) -> JSONResponse:
+    async def ours(request: Request, error: PerijoveError) -> JSONResponse:
+        await note_denial(request, error)
         return answer(error)
 
     @app.exception_handler(RequestValidationError)
@@ -50,7 +64,11 @@ def install(app: FastAPI) -> None:
         return JSONResponse({"error": _invalid(error)}, _invalid_status(error))
 
     @app.exception_handler(HTTPException)
-    async def plain(_: Request, error: HTTPException) -> JSONResponse:
+    async def plain(request: Request, error: HTTPException) -> Response:
+        if request.url.path.startswith(SCIM_PREFIX):
+            from hub.api import scim
+
+            return scim.answer(error)
         known = {400: ("bad-json", "the body is not a JSON object that can be read"),
                  404: ("not-found", "there is nothing at this address"),
                  405: ("method-not-allowed", "this address does not take that method")}  # fmt: skip

@@ -13,9 +13,9 @@ from fastapi import FastAPI
 from pydantic import Field
 from sqlmodel import col, select
 
-from catalog.errors import NotSignedIn
+from catalog.errors import AccountClosed
 from hub import attempts, invariants, people, starting
-from hub.api import errors
+from hub.api import errors, internal_identities, internal_lti
 from hub.api.schema import Body
 from hub.attempts import Step
 from hub.control_context import Control
@@ -48,14 +48,6 @@ class UseLinkBody(LinkBody):
     password: str = ""
 
 
-class IdentityBody(Body):
-    issuer: str
-    subject: str
-    display_name: str = ""
-    email: str = ""
-    session_id: str = ""
-
-
 class TokenBody(Body):
     login: str
     note: str = "perijove token"
@@ -74,7 +66,8 @@ def build(control: Control, hub: HubApi, sign_ins: SignIns) -> FastAPI:
     app = FastAPI(title="Perijove, this machine only", openapi_url=None, docs_url=None)
     errors.install(app)
     _sign_in_routes(app, control, sign_ins)
-    _identity_routes(app, control, hub)
+    internal_identities.mount(app, control, hub)
+    internal_lti.mount(app, control)
     _server_routes(app, control)
     _operator_routes(app, control, hub)
     _drain_routes(app, control)
@@ -103,26 +96,11 @@ def _sign_in_routes(app: FastAPI, control: Control, sign_ins: SignIns) -> None:
     @app.get("/internal/persons/{hub_name}")
     def person(hub_name: str) -> dict[str, str]:
         actor = people.actor_of(control, hub_name)
-        return {"hub_name": actor.hub_name}
-
-
-def _identity_routes(app: FastAPI, control: Control, hub: HubApi) -> None:
-    @app.post("/internal/identities/sign-in")
-    def sign_in(body: IdentityBody) -> dict[str, str]:
-        person = people.sign_in_identity(
-            control, body.issuer, body.subject, body.display_name, body.email, body.session_id
-        )
-        return _person(person)
-
-    @app.post("/internal/identities/sign-out")
-    async def sign_out(body: IdentityBody) -> dict[str, int]:
-        """What a provider's back-channel logout asks for."""
-        found = await asyncio.to_thread(
-            people.persons_of_identity, control, body.issuer, body.subject, body.session_id
-        )
-        for person in found:
-            await hub.end_sessions(person.hub_name, tokens=False)
-        return {"ended": len(found)}
+        with control.store.read() as session:
+            row = session.get_one(PersonRow, actor.person_id)
+        return {
+            "hub_name": actor.hub_name, "login": actor.login, "display_name": row.display_name,
+        }  # fmt: skip
 
 
 def _server_routes(app: FastAPI, control: Control) -> None:
@@ -158,8 +136,9 @@ def _operator_routes(app: FastAPI, control: Control, hub: HubApi) -> None:
     async def token(body: TokenBody) -> dict[str, str]:
         person = await asyncio.to_thread(people.by_login, control, body.login)
         if not person.active:
-            raise NotSignedIn(f"the account {body.login!r} is closed", next="reopen it first")
+            raise AccountClosed(f"the account {body.login!r} is closed", next="reopen it first")
         found = await hub.new_token(person.hub_name, body.note, body.expires_s)
+        control.tokens.remember(found, person.hub_name)
         await asyncio.to_thread(_audit_token, control, person, body.note)
         return {"token": found}
 

@@ -463,6 +463,8 @@ class QuotaBody(Body):
     limit: str | None = Field(max_length=20)
     period: Literal["", "day", "week", "month"] = ""
     """For what is used up: when the limit begins anew, by the site's calendar; empty: never."""
+    version: str | None = Field(default=None, max_length=60)
+    """As it was seen: with it, nothing is changed that somebody else has changed since."""
 
 
 class QuotaView(BaseModel):
@@ -476,6 +478,8 @@ class QuotaView(BaseModel):
     resets_at: datetime | None
     guaranteed: int
     text: str
+    version: str
+    """What to send back to change only what was seen."""
 
 
 class TenantUse(BaseModel):
@@ -499,6 +503,7 @@ class GuaranteeBody(Body):
     tenant: str = Field(max_length=60)
     dimension: Literal["gpu", "cpu", "memory"]
     amount: str = Field(max_length=20)
+    version: str | None = Field(default=None, max_length=60)
 
 
 class ReservationBody(Body):

@@ -6,14 +6,19 @@ from jupyterhub.auth import Authenticator
 from jupyterhub.handlers.base import BaseHandler
 from jupyterhub.user import User
 from tornado import web
+from tornado.ioloop import PeriodicCallback
 
-from catalog.errors import NotSignedIn, PerijoveError, Unavailable
+from catalog.errors import AccountClosed, NotSignedIn, PerijoveError, Unavailable
 from hub.auth import pages
 from hub.control_door import ControlDoor
 from hub.settings import Settings
 
 if TYPE_CHECKING:
-    from hub.auth.oidc import OpenIdClient  # a site without providers starts without it
+    from hub.auth.oidc import OpenIdClient  # a site without providers starts without them
+    from hub.auth.refreshing import Refresher
+
+ROUND_MS = 15_000
+"""How often the Hub looks whether it is time to ask about people who are at work."""
 
 
 class PerijoveAuthenticator(Authenticator):
@@ -23,6 +28,8 @@ class PerijoveAuthenticator(Authenticator):
     settings: ClassVar[Settings]
     clients: ClassVar["dict[str, OpenIdClient]"] = {}
     """By the name of the OpenID provider, in the order in which the sign-in page lists them."""
+    refresher: ClassVar["Refresher"]
+    """There where `clients` are."""
 
     @property
     def providers(self) -> list[dict[str, str]]:
@@ -50,10 +57,13 @@ class PerijoveAuthenticator(Authenticator):
         user: User,
         handler: BaseHandler | None = None,  # noqa: ARG002
     ) -> Any:
-        """False ends the session: control no longer lets this person in."""
+        """False ends the session: control no longer lets this person in. Their providers are asked
+        first, if it is time."""
+        if self.clients:
+            await self.refresher.look(user)
         try:
             await self.door.call("GET", f"/persons/{user.name}", patience_s=20)
-        except NotSignedIn:
+        except (NotSignedIn, AccountClosed):
             return False
         except PerijoveError:
             # Control is away: nobody is thrown out for that. The API answers 503 by itself.
@@ -71,7 +81,17 @@ class PerijoveAuthenticator(Authenticator):
             from hub.auth import oidc_pages
 
             handlers = [*oidc_pages.HANDLERS, *handlers]
+            self._rounds = PeriodicCallback(lambda: self.look_after_workers(app.users), ROUND_MS)
+            self._rounds.start()
         return handlers
+
+    async def look_after_workers(self, users: Any) -> None:
+        """Whoever has work here that goes on while they are away is asked about as well."""
+        try:
+            found = await self.door.call("GET", "/identities/at-work")
+        except PerijoveError:
+            return  # control is away; the next round is soon
+        await self.refresher.look_after(found["people"], lambda name: _known(users, name))
 
     async def logout_elsewhere(self, kept: dict[str, Any] | None) -> dict[str, str]:
         """Where to end the provider's session too: `title` and `address`, or nothing.
@@ -81,6 +101,13 @@ class PerijoveAuthenticator(Authenticator):
         client = self.clients.get((kept or {}).get("provider", ""))
         address = await client.logout_url(str((kept or {}).get("id_token", ""))) if client else None
         return {"title": client.provider.title, "address": address} if client and address else {}
+
+
+def _known(users: Any, name: str) -> Any:
+    try:
+        return users[name]
+    except KeyError:
+        return None
 
 
 def auth_model(found: dict[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import base64
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 from urllib.parse import quote_plus
 
@@ -14,12 +14,23 @@ from joserfc.jwk import Key
 from catalog.clock import Clock
 from catalog.errors import Forbidden, NotSignedIn, Unavailable
 from hub.auth.discovery import Discovery, Metadata, fetch_json
+from hub.auth.kept import Voucher
 from hub.auth.providers import Provider
-from hub.auth.tokens import LoggedOut, UnknownKey, read_id_token, read_logout_token, untrue
+from hub.auth.tokens import (
+    LoggedOut,
+    UnknownKey,
+    read_id_token,
+    read_logout_token,
+    read_refreshed_id_token,
+    untrue,
+)
 from hub.auth.trips import Once, Trip
 
 MAX_HINT = 6000
 """A longer ID token is left out of the logout's address, which servers would refuse."""
+
+_LINKING = {"prompt": "login"}
+"""Who links a second identity types its password there: nobody else's open session will do."""
 
 log = logging.getLogger(__name__)
 Read = TypeVar("Read")
@@ -35,6 +46,40 @@ class Proof:
     email: str
     session_id: str
     id_token: str = field(repr=False)
+    claims: dict[str, Any] = field(default_factory=dict[str, Any], repr=False)
+    voucher: Voucher | None = field(default=None, repr=False)
+    """With which the provider can be asked again."""
+
+    def as_body(self) -> dict[str, Any]:
+        """As control takes it."""
+        return {
+            "issuer": self.issuer, "subject": self.subject, "display_name": self.display_name,
+            "email": self.email, "session_id": self.session_id, "claims": self.claims,
+        }  # fmt: skip
+
+
+class NotAdmitted(Forbidden):
+    """The provider vouches for somebody whom its rules here do not let in."""
+
+    def __init__(self, provider: Provider, subject: str) -> None:
+        super().__init__(
+            f"{provider.title} knows you, but this site does not admit your account",
+            next="ask your administrator, or sign in with another account",
+        )
+        self.subject = subject
+
+
+class GivenUp(Exception):
+    """The provider takes the refresh token no more."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Tokens:
+    """What the token end point gave; empty where there was none."""
+
+    id_token: str
+    access: str
+    refresh: str
 
 
 class OpenIdClient:
@@ -55,6 +100,7 @@ class OpenIdClient:
             metadata.authorization_endpoint,
             self.provider.client_id,
             "code",
+            **(self.provider.asked | (_LINKING if trip.link else {})),
             redirect_uri=self._callback,
             scope=self.provider.scopes,
             state=trip.state,
@@ -81,13 +127,47 @@ class OpenIdClient:
             raise self._refusal(answer)
         if not answer.get("code"):
             raise untrue(self.provider, "it carries no code")
-        id_token, access = await self._turn_in(metadata, answer["code"], trip)
+        tokens = await self._turn_in(metadata, answer["code"], trip)
         claims = await self._with_keys(
             lambda keys: read_id_token(
-                self.provider, id_token, keys, self._clock.now(), nonce=trip.nonce, access=access
+                self.provider, tokens.id_token, keys, self._clock.now(), nonce=trip.nonce,
+                access=tokens.access,
             )
-        )
-        return self._proof(await self._all_claims(metadata, claims, access), id_token)
+        )  # fmt: skip
+        claims = await self._all_claims(metadata, claims["sub"], claims, tokens.access)
+        return self._proof(claims, tokens, trip.nonce)
+
+    async def refresh(self, before: Voucher) -> Proof:
+        """What the provider says now of somebody who signed in before.
+
+        The proof holds the voucher for the next time: keep it at once, many providers take each
+        only once. Raises GivenUp when the provider vouches for them no more; NotSignedIn when its
+        answer does not hold, and Unavailable: both say nothing of the person.
+        """
+        metadata = await self._discovery.metadata()
+        form = {"grant_type": "refresh_token", "refresh_token": before.refresh_token}
+        found = await self._ask(metadata, form)
+        if found.get("error") == "invalid_grant":
+            raise GivenUp
+        if "error" in found:
+            raise Unavailable(
+                f"{self.provider.title} does not say whether somebody is still there:"
+                f" {str(found['error'])[:80]!r}", next="look at the client's settings there",
+            )  # fmt: skip
+        tokens = _tokens(found)
+        claims: dict[str, Any] = {}
+        if tokens.id_token:
+            claims = await self._with_keys(
+                lambda keys: read_refreshed_id_token(
+                    self.provider, tokens.id_token, keys, self._clock.now(), before=before,
+                    access=tokens.access,
+                )
+            )  # fmt: skip
+        claims = await self._all_claims(metadata, before.subject, claims, tokens.access)
+        if not claims:
+            raise untrue(self.provider, "it says nothing of the person")
+        kept = replace(tokens, refresh=tokens.refresh or before.refresh_token)
+        return self._proof(claims, kept, before.nonce)
 
     async def logout_url(self, id_token: str) -> str | None:
         """Where the browser ends its session at the provider; None where that cannot be asked."""
@@ -119,14 +199,24 @@ class OpenIdClient:
     def _callback(self) -> str:
         return f"{self.site}{self.path}/callback"
 
-    async def _turn_in(self, metadata: Metadata, code: str, trip: Trip) -> tuple[str, str]:
-        """The ID token and the access token that a code is good for."""
+    async def _turn_in(self, metadata: Metadata, code: str, trip: Trip) -> _Tokens:
+        """The tokens that a code is good for."""
         form = {
             "grant_type": "authorization_code",
             "code": code,
             "redirect_uri": self._callback,
             "code_verifier": trip.verifier,
         }
+        found = await self._ask(metadata, form)
+        if "error" in found:
+            log.warning("%s refused the code: %.80r", self.provider.name, found["error"])
+            raise untrue(self.provider, "it refused to confirm the sign-in")
+        if not isinstance(found.get("id_token"), str):
+            raise untrue(self.provider, "it holds no ID token")
+        return _tokens(found)
+
+    async def _ask(self, metadata: Metadata, form: dict[str, str]) -> dict[str, Any]:
+        """The token end point's answer, a refusal too."""
         headers: dict[str, str] = {}
         name, secret = self.provider.client_id, self.provider.client_secret
         if metadata.secret_in_body:
@@ -134,41 +224,38 @@ class OpenIdClient:
         else:
             pair = f"{quote_plus(name)}:{quote_plus(secret)}".encode()
             headers["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
-        address = metadata.token_endpoint
-        found = await fetch_json(self.provider, address, form=form, headers=headers, refusals=True)
-        if "error" in found:
-            log.warning("%s refused the code: %.80r", self.provider.name, found["error"])
-            raise untrue(self.provider, "it refused to confirm the sign-in")
-        id_token, access = found.get("id_token"), found.get("access_token", "")
-        if not isinstance(id_token, str) or not isinstance(access, str):
-            raise untrue(self.provider, "it holds no ID token")
-        return id_token, access
+        return await fetch_json(
+            self.provider, metadata.token_endpoint, form=form, headers=headers, refusals=True
+        )
 
     async def _all_claims(
-        self, metadata: Metadata, claims: dict[str, Any], access: str
+        self, metadata: Metadata, subject: str, claims: dict[str, Any], access: str
     ) -> dict[str, Any]:
         """What the ID token says, and beside it what the userinfo end point adds."""
         if not metadata.userinfo_endpoint or not access:
             return claims
         bearer = {"Authorization": f"Bearer {access}"}
         more = await fetch_json(self.provider, metadata.userinfo_endpoint, headers=bearer)
-        if more.get("sub") != claims["sub"]:
+        if more.get("sub") != subject:
             raise untrue(self.provider, "its userinfo is about somebody else")
         return more | claims
 
-    def _proof(self, claims: dict[str, Any], id_token: str) -> Proof:
+    def _proof(self, claims: dict[str, Any], tokens: _Tokens, nonce: str) -> Proof:
         if not self.provider.admits(claims):
-            raise Forbidden(
-                f"{self.provider.title} knows you, but this site does not admit your account",
-                next="ask your administrator, or sign in with another account",
-            )
+            raise NotAdmitted(self.provider, claims["sub"])
+        voucher = None
+        if tokens.refresh and self.provider.refresh_span is not None:
+            at = self._clock.now().timestamp()
+            voucher = Voucher(tokens.refresh, claims["sub"], nonce, at)
         return Proof(
             self.provider.issuer,
             claims["sub"],
             _text(claims, self.provider.display_name_claim),
             _text(claims, "email"),
             _text(claims, "sid"),
-            id_token,
+            tokens.id_token,
+            claims,
+            voucher,
         )
 
     async def _with_keys(self, read: Callable[[list[Key]], Read]) -> Read:
@@ -194,6 +281,12 @@ class OpenIdClient:
             f"{title} did not sign you in: {said or answer['error'][:60]}",
             next="try again; if it stays, tell your administrator",
         )
+
+
+def _tokens(found: dict[str, Any]) -> _Tokens:
+    names = ("id_token", "access_token", "refresh_token")
+    given = [value if isinstance(value := found.get(name), str) else "" for name in names]
+    return _Tokens(*given)
 
 
 def _other_trip() -> NotSignedIn:

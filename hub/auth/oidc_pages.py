@@ -4,14 +4,19 @@ import json
 from typing import Any, ClassVar
 
 from jupyterhub.handlers.base import BaseHandler
+from tornado import web
 
 from catalog.clock import Clock, SystemClock
 from catalog.errors import NotSignedIn, PerijoveError, Unavailable
-from hub.auth.oidc import OpenIdClient, Proof
-from hub.auth.trips import TRIP_LIFE, Trip, seal, trip_key, unseal
+from hub.auth import kept
+from hub.auth.oidc import NotAdmitted, OpenIdClient, Proof
+from hub.auth.refreshing import Refresher
+from hub.auth.trips import TRIP_LIFE, Trip, own_path, seal, trip_key, unseal
+from hub.control_door import ControlDoor
 
 _COOKIE = "perijove-trip"
-_STATUS = {"unavailable": 503, "not-signed-in": 403, "forbidden": 403}
+_STATUS = {"unavailable": 503, "conflict": 409}
+"""All others are refusals."""
 
 
 class ProviderPage(BaseHandler):
@@ -49,24 +54,8 @@ class ProviderPage(BaseHandler):
         values = self.answer.get(name, [])
         return values[0].decode(errors="replace") if len(values) == 1 else None
 
-    @property
-    def _door(self) -> Any:
-        return self.settings["authenticator"].door
-
-    @property
-    def trip_key(self) -> bytes:
-        return trip_key(self.settings["cookie_secret"])
-
-
-class SignInPage(ProviderPage):
-    """Off to the provider."""
-
-    async def get(self, name: str) -> None:
-        client = self.client(name)
-        if client is None:
-            await self.say_unknown()
-            return
-        trip = Trip.begin(name, self.one("next") or "")
+    async def begin(self, client: OpenIdClient, trip: Trip) -> None:
+        """Off to the provider; the way back is for this browser alone."""
         try:
             address = await client.begin(trip)
         except Unavailable as error:
@@ -83,6 +72,62 @@ class SignInPage(ProviderPage):
         )
         self.set_header("Cache-Control", "no-store")
         self.redirect(address)
+
+    @property
+    def door(self) -> ControlDoor:
+        return self.settings["authenticator"].door
+
+    @property
+    def refresher(self) -> Refresher:
+        return self.settings["authenticator"].refresher
+
+    @property
+    def trip_key(self) -> bytes:
+        return trip_key(self.settings["cookie_secret"])
+
+
+class SignInPage(ProviderPage):
+    """Off to the provider."""
+
+    async def get(self, name: str) -> None:
+        client = self.client(name)
+        if client is None:
+            await self.say_unknown()
+            return
+        await self.begin(client, Trip.begin(name, self.one("next") or ""))
+
+
+class LinkPage(ProviderPage):
+    """A second way to sign in, for somebody who is signed in: asked first, so that no other site's
+    page can begin it."""
+
+    @web.authenticated
+    async def get(self, name: str) -> None:
+        client = self.client(name)
+        if client is None:
+            await self.say_unknown()
+            return
+        self.set_header("Cache-Control", "no-store")
+        try:
+            found = await self.door.call("GET", f"/persons/{self.current_user.name}")
+        except PerijoveError as error:
+            await self.say(error)
+            return
+        xsrf: Any = self.xsrf_token
+        page = self.render_template(
+            "link.html", title=client.provider.title, form_xsrf=xsrf.decode("ascii"),
+            account=found["display_name"] or found["login"], next=own_path(self.one("next") or ""),
+        )  # fmt: skip
+        self.finish(await page)
+
+    @web.authenticated
+    async def post(self, name: str) -> None:
+        client = self.client(name)
+        if client is None:
+            await self.say_unknown()
+            return
+        back = self.get_body_argument("next", "")
+        await self.begin(client, Trip.begin(name, back, link=self.current_user.name))
 
 
 class CallbackPage(ProviderPage):
@@ -105,28 +150,49 @@ class CallbackPage(ProviderPage):
                     next="go to the menu and sign in again",
                 )
             proof = await client.finish(trip, answer)
-            found = await self._person(proof)
+            if trip.link:
+                await self._link(client, trip, proof)
+            else:
+                await self._sign_in(client, proof)
         except PerijoveError as error:
             self.log.warning("sign-in through %s refused: %s", name, error.message)
+            if isinstance(error, NotAdmitted):
+                await self._out(client, error.subject)
             await self.say(error)
             return
-        kept = {"provider": name, "id_token": proof.id_token}
+        self.redirect(trip.next)
+
+    async def _sign_in(self, client: OpenIdClient, proof: Proof) -> None:
+        found = await self.door.call("POST", "/identities/sign-in", proof.as_body())
+        name = client.provider.name
+        state = kept.of_sign_in(name, proof.id_token, proof.voucher)
         user = await self.auth_to_user(
-            {"name": found["hub_name"], "admin": False, "auth_state": kept}
+            {"name": found["hub_name"], "admin": False, "auth_state": state}
         )
         self._jupyterhub_user = user
         self.set_login_cookie(user)
-        self.redirect(trip.next)
 
-    async def _person(self, proof: Proof) -> dict[str, Any]:
-        body = {
-            "issuer": proof.issuer,
-            "subject": proof.subject,
-            "display_name": proof.display_name,
-            "email": proof.email,
-            "session_id": proof.session_id,
-        }
-        return await self._door.call("POST", "/identities/sign-in", body)
+    async def _link(self, client: OpenIdClient, trip: Trip, proof: Proof) -> None:
+        """Both are proved in this browser: the first by its session, the second just now."""
+        user = self.current_user
+        if user is None or user.name != trip.link:
+            raise NotSignedIn(
+                "you are not signed in any more as who began this", next="sign in and link it again"
+            )
+        await self.door.call("POST", "/identities/link", {"hub_name": user.name, **proof.as_body()})
+        if proof.voucher:
+            before = await user.get_auth_state()
+            await user.save_auth_state(
+                kept.with_voucher(before, client.provider.name, proof.voucher)
+            )
+
+    async def _out(self, client: OpenIdClient, subject: str) -> None:
+        """Whom the rules do not admit any more is out, on every device."""
+        body = {"issuer": client.provider.issuer, "subject": subject}
+        try:
+            await self.door.call("POST", "/identities/refused", body)
+        except PerijoveError as error:
+            self.log.warning("an account could not be closed: %s", error.message)
 
 
 class BackChannelLogout(ProviderPage):
@@ -149,14 +215,26 @@ class BackChannelLogout(ProviderPage):
                 "subject": gone.subject,
                 "session_id": gone.session_id,
             }
-            ended = await self._door.call("POST", "/identities/sign-out", body)
+            ended = await self.door.call("POST", "/identities/sign-out", body)
         except PerijoveError as error:
             self.log.warning("logout by %s refused: %s", name, error.message)
             self.set_status(503 if error.code == "unavailable" else 400)
             self._say_json({"error": "invalid_request", "error_description": error.message})
             return
-        self.log.info("logout by %s ended the sessions of %s", name, ended["ended"])
+        self.log.info("logout by %s ended the sessions of %s", name, len(ended["people"]))
+        for person in ended["people"]:
+            self.refresher.soon(self._still_there(client, person["hub_name"], gone.subject))
         self._say_json({})
+
+    async def _still_there(self, client: OpenIdClient, hub_name: str, subject: str) -> None:
+        """Signed out, or gone for good? The provider knows."""
+        user = self.find_user(hub_name)
+        name = client.provider.name
+        if user is not None and await self.refresher.ask(user, now=name):
+            return
+        if client.provider.logout_ends == "account" and subject:
+            body = {"issuer": client.provider.issuer, "subject": subject}
+            await self.door.call("POST", "/identities/refused", body)
 
     def _say_json(self, content: dict[str, str]) -> None:
         self.set_header("Content-Type", "application/json")
@@ -166,5 +244,6 @@ class BackChannelLogout(ProviderPage):
 HANDLERS: list[tuple[str, Any]] = [
     (r"/oidc/([a-z0-9-]+)/sign-in", SignInPage),
     (r"/oidc/([a-z0-9-]+)/callback", CallbackPage),
+    (r"/oidc/([a-z0-9-]+)/link", LinkPage),
     (r"/oidc/([a-z0-9-]+)/backchannel-logout", BackChannelLogout),
 ]

@@ -11,7 +11,8 @@ from jupyterhub.utils import get_accepted_mimetype, new_token
 from tornado import web
 
 from catalog.errors import PerijoveError
-from hub.settings import PORTAL_PREFIX
+from hub.auth.kept import without_session
+from hub.settings import API_SCOPE, PORTAL_PREFIX
 
 
 class LinkHandler(BaseHandler):
@@ -98,7 +99,7 @@ class EndingLogoutHandler(LogoutHandler):
         self._elsewhere = {}
         if user:
             kept = await user.get_auth_state()
-            await user.save_auth_state(None)
+            await user.save_auth_state(without_session(kept))
             end_sessions(self.db, user.orm_user)
             self._elsewhere = await self.settings["authenticator"].logout_elsewhere(kept)
 
@@ -125,6 +126,21 @@ class EndSessionsHandler(APIHandler):
             raise web.HTTPError(404)
         asked = self.get_json_body() or {}
         end_sessions(self.db, user.orm_user, tokens=asked.get("tokens", True) is True)
+        self.set_status(204)
+
+
+class EndTokensHandler(APIHandler):
+    """For control: every token of a person that reaches its API, but for browser sessions."""
+
+    @needs_scope("admin:users")
+    def post(self, name: str) -> None:
+        user = self.find_user(name)
+        if user is None:
+            raise web.HTTPError(404)
+        for token in list(user.orm_user.api_tokens):
+            if not token.session_id and {API_SCOPE, "inherit"} & set(token.scopes):
+                self.db.delete(token)
+        self.db.commit()
         self.set_status(204)
 
 
@@ -189,4 +205,5 @@ HANDLERS: list[tuple[str, Any]] = [
     (r"/spawn-pending/([^/]+)/([^/]+)", ToWorkloadHandler),
     (r"/user/(?P<user_name>[^/]+)(?P<user_path>/.*)?", NotRunningHandler),
     (r"/api/perijove/end-sessions/([^/]+)", EndSessionsHandler),
+    (r"/api/perijove/end-tokens/([^/]+)", EndTokensHandler),
 ]

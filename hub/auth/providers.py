@@ -1,31 +1,40 @@
 """Which OpenID Connect providers people may sign in with: one YAML file, every mistake placed."""
 
 import ipaddress
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
-from catalog.errors import BadSetup
+from catalog.errors import BadSetup, BadValue
+from catalog.units import parse_duration
+from hub.auth.rules import STRICT, Allowed, Claims, Rule, Standing, Text, believed, claim, judge
 
 MAX_FILE_BYTES = 2**18
-_STRICT = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+LEAST_REFRESH = timedelta(seconds=1)
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
-Text = Annotated[str, Field(min_length=1, max_length=500)]
-ClaimValue = Annotated[str | bool | int, Field(union_mode="smart")]
+Ends = Literal["sessions", "account"]
+_FIXED = frozenset(
+    {
+        "response_type", "response_mode", "client_id", "client_secret", "redirect_uri", "scope",
+        "state", "nonce", "code_challenge", "code_challenge_method", "request", "request_uri",
+    }
+)  # fmt: skip
+"""Parameters of a sign-in that are its safety: nobody sets them by hand."""
 
 
 class Provider(BaseModel):
     """One provider as the file has it. `allowed` has no default: who may sign in is stated.
 
     With claims in `allowed`, each of them must have one of its values; a claim that is a list
-    needs one of them in it.
+    needs one of them in it. `rules` give roles, and let in whom they name.
     """
 
-    model_config = _STRICT
+    model_config = STRICT
 
     name: Name
     title: Annotated[str, Field(min_length=1, max_length=60)]
@@ -37,13 +46,21 @@ class Provider(BaseModel):
         default_factory=lambda: ["openid", "profile", "email"], max_length=30
     )
     display_name_claim: Text = "name"
-    allowed: (
-        Literal["everyone"]
-        | Annotated[
-            dict[Text, Annotated[list[ClaimValue], Field(min_length=1, max_length=1000)]],
-            Field(min_length=1, max_length=20),
-        ]
+    allowed: Allowed
+    rules: list[Rule] = Field(default_factory=list[Rule], max_length=1000)
+    scopes_of_affiliation: list[Text] = Field(default_factory=list, max_length=100)
+    roster_claim: Text = "email"
+    """By which claim people are found in the lists of courses."""
+    ask: dict[Text, Annotated[str, Field(max_length=200)]] = Field(
+        default_factory=dict, max_length=10
     )
+    """More parameters of the way to the provider; an empty value leaves one out."""
+    refresh: str = "5m"
+    """How often the provider is asked again about somebody, where it gave a refresh token."""
+    refusal_ends: Ends | None = None
+    """What ends when the provider takes a refresh token no more."""
+    logout_ends: Ends = "sessions"
+    """What a logout by the provider ends where it gave no refresh token to ask with."""
 
     @field_validator("issuer")
     @classmethod
@@ -57,17 +74,81 @@ class Provider(BaseModel):
     def _asks_who_it_is(cls, value: list[str]) -> list[str]:
         return value if "openid" in value else ["openid", *value]
 
+    @field_validator("ask")
+    @classmethod
+    def _not_what_keeps_it_safe(cls, value: dict[str, str]) -> dict[str, str]:
+        if fixed := sorted(_FIXED & set(value)):
+            raise ValueError(f"{fixed[0]} is set by the sign-in itself")
+        return value
+
+    @field_validator("refresh")
+    @classmethod
+    def _a_time_or_off(cls, value: str) -> str:
+        if value == "off":
+            return value
+        try:
+            span = parse_duration(value)
+        except BadValue as error:
+            raise ValueError(error.message) from error
+        if span < LEAST_REFRESH:
+            raise ValueError("is too often; write it like 5m, or off")
+        return value
+
+    @model_validator(mode="after")
+    def _rules_to_go_by(self) -> Self:
+        if self.allowed == "rules" and not self.rules:
+            raise ValueError("allowed: rules lets nobody in without rules")
+        return self
+
     @model_validator(mode="after")
     def _one_secret(self) -> Self:
         if bool(self.client_secret) == (self.client_secret_file is not None):
             raise ValueError("needs exactly one of client_secret and client_secret_file")
         return self
 
-    def admits(self, claims: dict[str, Any]) -> bool:
+    def standing(self, claims: Claims) -> Standing:
+        """What these claims come to here."""
+        return judge(self.allowed, self.rules, self.believed(claims))
+
+    def admits(self, claims: Claims) -> bool:
         """Whether somebody with these claims may sign in."""
-        if self.allowed == "everyone":
-            return True
-        return all(_has_one(claims.get(claim), wanted) for claim, wanted in self.allowed.items())
+        return self.standing(claims).admitted
+
+    def believed(self, claims: Claims) -> dict[str, Any]:
+        """The claims that this provider may make."""
+        return believed(claims, self.scopes_of_affiliation)
+
+    def roster_key(self, claims: Claims) -> str:
+        """By what the lists of courses know this person; empty when nothing says it surely."""
+        found = claim(claims, self.roster_claim)
+        if not isinstance(found, str):
+            return ""
+        if self.roster_claim != "email":
+            return found
+        return found.strip().casefold() if claims.get("email_verified") is True else ""
+
+    @property
+    def refresh_span(self) -> timedelta | None:
+        """None: never asked again."""
+        return None if self.refresh == "off" else parse_duration(self.refresh)
+
+    @property
+    def offline(self) -> bool:
+        """Its refresh tokens outlive the session at the provider."""
+        return "offline_access" in self.scopes or self.ask.get("access_type") == "offline"
+
+    @property
+    def ends_by_refusal(self) -> Ends:
+        """A token of the session alone is refused whenever that session is over: it says nothing of
+        the account."""
+        return self.refusal_ends or ("account" if self.offline else "sessions")
+
+    @property
+    def asked(self) -> dict[str, str]:
+        """The parameters beside those of every sign-in. Without the person's consent a provider
+        gives nothing that works offline."""
+        consent = {"prompt": "consent"} if "offline_access" in self.scopes else {}
+        return {name: value for name, value in (consent | self.ask).items() if value}
 
 
 def is_safe_address(url: str, *, loopback: bool) -> bool:
@@ -144,7 +225,9 @@ def _parse(path: Path, index: int, entry: Any) -> Provider:
 
 def _next_step(field: str, kind: str) -> str:
     if field.startswith("allowed"):
-        return "say who may sign in: `allowed: everyone`, or a claim and its values"
+        return (
+            "say who may sign in: `allowed: everyone`, a claim and its values, or `allowed: rules`"
+        )
     if kind == "extra_forbidden":
         return f"remove {field}, or correct its spelling"
     return "correct it and start again"
@@ -164,12 +247,6 @@ def _with_secret(path: Path, index: int, provider: Provider) -> Provider:
             f"{place}: {file} holds no secret", next="write the client's secret into it, alone"
         )
     return provider.model_copy(update={"client_secret": secret})
-
-
-def _has_one(value: Any, wanted: list[ClaimValue]) -> bool:
-    has: list[Any] = value if isinstance(value, list) else [value]
-    # 1 == True in Python, not in a claim.
-    return any(type(one) is type(want) and one == want for one in has for want in wanted)
 
 
 def _is_loopback(host: str) -> bool:

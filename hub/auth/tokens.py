@@ -11,6 +11,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import JWKRegistry, Key
 
 from catalog.errors import NotSignedIn
+from hub.auth.kept import Voucher
 from hub.auth.providers import Provider
 
 LEEWAY_S = 60
@@ -54,6 +55,12 @@ def read_id_token(
     Raises NotSignedIn with the reason, or UnknownKey.
     """
     _, found = _verified(provider, token, keys)
+    return _claims_of(provider, found, now, nonce=nonce, access=access)
+
+
+def _claims_of(
+    provider: Provider, found: jwt.Token, now: datetime, *, nonce: str | None, access: str
+) -> dict[str, Any]:
     claims = CodeIDToken(
         found.claims,
         found.header,
@@ -69,6 +76,24 @@ def read_id_token(
         raise untrue(provider, _words(error)) from error
     _check_subject(provider, claims["sub"])
     return dict(found.claims)
+
+
+def read_refreshed_id_token(
+    provider: Provider, token: str, keys: list[Key], now: datetime, *, before: Voucher, access: str
+) -> dict[str, Any]:
+    """As `read_id_token`, for one that came with a refresh: about the same subject, and with the
+    nonce of the sign-in or none (OpenID Connect Core 12.2).
+
+    Raises NotSignedIn with the reason, or UnknownKey.
+    """
+    _, found = _verified(provider, token, keys)
+    said = found.claims.get("nonce")
+    if said is not None and said != before.nonce:
+        raise untrue(provider, _CLAIMS["nonce"])
+    claims = _claims_of(provider, found, now, nonce=said, access=access)
+    if claims["sub"] != before.subject:
+        raise untrue(provider, "it is about somebody else")
+    return claims
 
 
 def read_logout_token(provider: Provider, token: str, keys: list[Key], now: datetime) -> LoggedOut:

@@ -29,12 +29,14 @@ class Trip:
     nonce: str = field(repr=False)
     verifier: str = field(repr=False)
     next: str
+    link: str = ""
+    """The Hub's name of whoever links a second identity by this trip."""
 
     @classmethod
-    def begin(cls, provider: str, next: str) -> "Trip":
+    def begin(cls, provider: str, next: str, *, link: str = "") -> "Trip":
         """A new trip that ends at `next`, if that is a page of this site."""
         state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
-        return cls(provider, state, nonce, verifier, own_path(next))
+        return cls(provider, state, nonce, verifier, own_path(next), link)
 
     @property
     def challenge(self) -> str:

@@ -31,6 +31,8 @@ class ServiceKeyRow(SQLModel, table=True):
     """A secret with which another system, not a person, uses a part of the API.
 
     A key of scope ``scim`` provisions people of the identity provider `issuer` below `tenant_id`.
+    `subject` says which attribute of theirs the provider signs in with: ``external-id`` or
+    ``user-name``.
     """
 
     __tablename__ = "service_key"
@@ -39,15 +41,22 @@ class ServiceKeyRow(SQLModel, table=True):
     scope: str
     tenant_id: str = Field(foreign_key="tenant.id")
     issuer: str = ""
+    subject: str = "external-id"
     secret_hash: str = Field(unique=True)
     created_by: str
     created_at: datetime = time_column()
     expires_at: datetime = time_column()
+    used_at: datetime | None = time_column(null=True)
+    """When it was first used since it was made or renewed."""
     revoked_at: datetime | None = time_column(null=True)
 
 
 class ScimUserRow(SQLModel, table=True):
-    """A person as their provider describes them; `id` is the SCIM id, which is the person's."""
+    """A person as their provider describes them; `id` is the SCIM id, which is the person's.
+
+    `user_name` is as it is compared, without upper and lower case; as it was written it is in
+    `attributes`.
+    """
 
     __tablename__ = "scim_user"
     __table_args__ = (UniqueConstraint("key_id", "user_name"),)
@@ -58,7 +67,6 @@ class ScimUserRow(SQLModel, table=True):
     attributes: dict[str, Any] = json_column()
     created_at: datetime = time_column()
     changed_at: datetime = time_column()
-    version: int = 1
 
 
 class ScimGroupRow(SQLModel, table=True):
@@ -71,7 +79,6 @@ class ScimGroupRow(SQLModel, table=True):
     external_id: str = ""
     created_at: datetime = time_column()
     changed_at: datetime = time_column()
-    version: int = 1
 
 
 class ScimMemberRow(SQLModel, table=True):
@@ -92,12 +99,28 @@ class LtiContextRow(SQLModel, table=True):
     platform: str = Field(primary_key=True)
     deployment_id: str = Field(primary_key=True)
     context_id: str = Field(primary_key=True)
+    id: str = Field(unique=True)
+    """What it is called in addresses of ours."""
     title: str = ""
     tenant_id: str | None = Field(default=None, foreign_key="tenant.id", index=True)
     roster_url: str = ""
     line_items_url: str = ""
+    line_item_url: str = ""
+    """The line of the gradebook that the platform keeps for its link, where there is one."""
     scopes: str = ""
     linked_by: str = ""
     synced_at: datetime | None = time_column(null=True)
+    """When its roster was last applied; `tried_at` is the last look by itself, `sync_error` why the
+    last look failed."""
+    tried_at: datetime | None = time_column(null=True)
     sync_error: str = ""
     created_at: datetime = time_column()
+
+
+class LtiTeacherRow(SQLModel, table=True):
+    """Who came from a course of a learning system as its instructor: they may link it."""
+
+    __tablename__ = "lti_teacher"
+    lti_context_id: str = Field(primary_key=True, foreign_key="lti_context.id")
+    person_id: str = Field(primary_key=True, foreign_key="person.id", index=True)
+    at: datetime = time_column()

@@ -67,9 +67,21 @@ class RosterRow(SQLModel, table=True):
     role: str = "member"
     group_id: str = ""
     person_id: str | None = Field(default=None, foreign_key="person.id", index=True)
+    link_id: str = Field(default="", index=True)
+    """The invitation (`LinkRow`) with which they come in, where no provider says who they are."""
     created_at: datetime = time_column()
     joined_at: datetime | None = time_column(null=True)
     removed_at: datetime | None = time_column(null=True)
+
+
+class CourseHoursRow(SQLModel, table=True):
+    """Lab hours of a course: which reservation holds them. `places` 0 follows the number of
+    students."""
+
+    __tablename__ = "course_hours"
+    reservation_id: str = Field(primary_key=True, foreign_key="reservation.id")
+    tenant_id: str = Field(foreign_key="tenant.id", index=True)
+    places: int = 0
 
 
 class CourseRuleRow(SQLModel, table=True):
@@ -111,6 +123,8 @@ class VisitRow(SQLModel, table=True):
     reason: str = ""
     state: str = "asked"
     """``asked``, ``granted``, ``denied``, ``ended``."""
+    shared: bool = False
+    """The Hub lets the visitor in."""
     asked_at: datetime = time_column()
     answered_at: datetime | None = time_column(null=True)
     ends_at: datetime | None = time_column(null=True)

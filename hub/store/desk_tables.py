@@ -5,9 +5,10 @@
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import BigInteger, Column
 from sqlmodel import Field, SQLModel
 
-from hub.store.tables import big, json_column, time_column
+from hub.store.tables import big, json_column, serial, time_column
 
 
 class AnnouncementRow(SQLModel, table=True):
@@ -46,7 +47,7 @@ class QuotaChangeRow(SQLModel, table=True):
     """
 
     __tablename__ = "quota_change"
-    id: str = Field(primary_key=True)
+    id: int | None = serial()
     tenant_id: str = Field(foreign_key="tenant.id", index=True)
     person_id: str = ""
     dimension: str
@@ -54,7 +55,9 @@ class QuotaChangeRow(SQLModel, table=True):
     after: dict[str, Any] = json_column()
     changed_by: str
     at: datetime = time_column(index=True)
-    undone_by: str = ""
+    undoes: int | None = None
+    """The id of the change that it takes back."""
+    undone_by: int | None = None
     """The id of the change that took it back."""
 
 
@@ -74,4 +77,6 @@ class QuotaRequestRow(SQLModel, table=True):
     asked_at: datetime = time_column()
     decided_at: datetime | None = time_column(null=True)
     decided_by: str = ""
+    granted: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
+    """What was approved: it may be another amount."""
     answer: str = ""

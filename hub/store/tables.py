@@ -75,13 +75,13 @@ class PersonRow(SQLModel, table=True):
     id: str = Field(primary_key=True)
     login: str = Field(unique=True)
     hub_name: str = Field(unique=True)
-    display_name: str = ""
+    display_name: str = Field(default="", index=True)
     email: str = ""
     uid: int | None = Field(default=None, unique=True)
     active: bool = True
     closed_by: str = ""
     """Who closed the account, and so may open it again: ``admin``, ``provider:ISSUER``, ``scim:KEY``."""
-    tenant_id: str = Field(foreign_key="tenant.id")
+    tenant_id: str = Field(foreign_key="tenant.id", index=True)
     created_at: datetime = time_column()
 
 
@@ -474,10 +474,19 @@ class AuditRow(SQLModel, table=True):
     __tablename__ = "audit"
     id: int | None = serial()
     at: datetime = time_column()
-    actor: str
+    actor: str = Field(index=True)
     action: str
-    object: str
+    object: str = Field(index=True)
     tenant_id: str = Field(index=True)
     detail: dict[str, Any] = json_column()
     previous: str
     hash: str = Field(unique=True)
+
+
+class AuditEndRow(SQLModel, table=True):
+    """Where the audit ends: its one row tells when lines were cut off."""
+
+    __tablename__ = "audit_end"
+    id: int = Field(primary_key=True)
+    lines: int = big()
+    hash: str

@@ -99,6 +99,13 @@ p { margin: 0 0 6px; line-height: 1.5; }
 .sum strong { display: block; font-size: 20px; color: var(--ink); font-variant-numeric: tabular-nums; }
 dl { display: flex; gap: 8px 32px; flex-wrap: wrap; margin: 0; }
 dt { font-size: 13px; color: var(--muted); } dd { margin: 0; font-weight: 600; }
+table { border-collapse: collapse; width: 100%; font-size: 15px; }
+th { text-align: left; font-size: 13px; font-weight: 600; color: var(--muted); }
+tbody th { color: var(--ink); font-size: 15px; }
+th, td { padding: 8px 14px 8px 0; border-bottom: 1px solid var(--edge); white-space: nowrap; }
+.scroll { overflow-x: auto; } .scroll:focus-visible { outline: 3px solid var(--ring); }
+ul { margin: 4px 0 0; padding-left: 20px; } a { color: var(--accent); }
+details summary { cursor: pointer; margin-top: 6px; }
 pre { background: var(--quiet); border: 1px solid var(--edge); border-radius: 12px; padding: 14px 16px;
   overflow-x: auto; font: 13px/1.6 var(--mono); margin: 0; color: var(--ink); }
 """

@@ -23,17 +23,21 @@ from tornado.web import HTTPError, RequestHandler
 
 from portal.config import PREFIX
 from portal.door import Portal, same_origin, visitor
+from portal.panels.attendance import attendance_page
 from portal.panels.inventory import inventory_page
 from portal.panels.launch import launch_page
+from portal.panels.room import room_page
+from portal.panels.spending import spending_page
 from portal.panels.usage import usage_page
 from portal.sessions import Session
 
 PANELS = f"{PREFIX}panels"
 POLICY = (
-    # Bokeh starts its pages with an inline script and compiles its callbacks.
+    # Bokeh starts its pages with an inline script and compiles its callbacks. A component of our
+    # own (the room's table) is loaded as a blob that the page itself made.
     "default-src 'none'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
     "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+    "connect-src 'self' blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 )
 _NOT_FROM_OUTSIDE = ("bokeh-session-id", "bokeh-token")
 
@@ -136,7 +140,10 @@ class PageMark(Handler):
 
 def mount(portal: Portal) -> tuple[BokehTornado, Callable[[], Awaitable[None]]]:
     """The application to route `PANELS` to, running, and what ends it."""
-    pages = {"/launch": launch_page, "/usage": usage_page, "/inventory": inventory_page}
+    pages = {
+        "/launch": launch_page, "/usage": usage_page, "/inventory": inventory_page,
+        "/room": room_page, "/spending": spending_page, "/attendance": attendance_page,
+    }  # fmt: skip
     applications = build_applications(
         {path: _function(partial(page, portal)) for path, page in pages.items()},
         title="Perijove",

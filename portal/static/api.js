@@ -58,9 +58,9 @@ export async function postOnce(path, body) {
 }
 
 /** Saves an answer as a file. Raises ApiError. */
-export async function download(path, name) {
+export async function download(path, name, method = "GET") {
   let answer;
-  try { answer = await fetch(base + path, { headers: MARK, cache: "no-store" }); } catch {
+  try { answer = await fetch(base + path, { method, headers: MARK, cache: "no-store" }); } catch {
     throw new ApiError({ code: "offline", message: "Perijove cannot be reached", next: "check your connection and try again" }, 0);
   }
   if (answer.status === 401) { signIn(); await new Promise(() => {}); }

@@ -15,7 +15,7 @@ async function act(path, body, button) {
 }
 
 /** Start at once: the card is there before the answer is. */
-export async function start(offer, title, share, price, set = {}) {
+export async function start(offer, title, share, price, set = {}, tenant = "") {
   if ((known.workloads || []).some((w) => w.ghost && w.offer === offer)) return; // a double click is one wish
   const ghost = {
     id: `new-${Date.now()}`, name: title, kind: "notebook", status: "starting", target: "running", url: "", share, price, cost: "0",
@@ -25,7 +25,7 @@ export async function start(offer, title, share, price, set = {}) {
   known.workloads = [ghost, ...(known.workloads || [])];
   tell("workloads");
   try {
-    const made = await postOnce("workloads", { offer, set });
+    const made = await postOnce("workloads", { offer, set, ...(tenant ? { tenant } : {}) });
     MINE.add(made.id);
     known.workloads = [made, ...known.workloads.filter((w) => w.id !== ghost.id && w.id !== made.id)];
   } catch (error) {
@@ -118,7 +118,7 @@ function alternatives(w) {
       type: "button", "data-act": `alt-${one.offer}`,
       onclick: async (event) => {
         event.target.disabled = true;
-        if (await act(`workloads/${w.id}/stop`)) start(one.offer, one.text.replace(/ starts now$/, ""), w.share, one.price, one.set);
+        if (await act(`workloads/${w.id}/stop`)) start(one.offer, one.text.replace(/ starts now$/, ""), w.share, one.price, one.set, w.tenant);
       },
     }, one.text))));
 }

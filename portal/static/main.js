@@ -1,4 +1,5 @@
 // Which page this is. Each is its own document: the shell is small and its assets are cached.
+import { coursesLink, visitRequests } from "./courses.js";
 import { prefix } from "./dom.js";
 import { launchPage } from "./frames.js";
 import { header } from "./header.js";
@@ -10,8 +11,13 @@ import { begin } from "./store.js";
 import { usagePage } from "./usage.js";
 import { workloadPage } from "./workload.js";
 
-const [page = "", id] = location.pathname.slice(prefix.length).split("/");
+const [page = "", id, part] = location.pathname.slice(prefix.length).split("/");
 header();
+coursesLink();
+visitRequests();
 if (page === "workloads" && id) workloadPage(decodeURIComponent(id));
-else ({ "": menuPage, workloads: workloadsPage, launch: launchPage, usage: usagePage, inventory: inventoryPage, people: peoplePage, reservations: reservationsPage }[page])?.();
+else if (page === "courses" || page === "join") {
+  // Fetched only here: nobody else waits for them.
+  import("./course-pages.js").then((pages) => pages.show(page, decodeURIComponent(id || ""), part || ""));
+} else ({ "": menuPage, workloads: workloadsPage, launch: launchPage, usage: usagePage, inventory: inventoryPage, people: peoplePage, reservations: reservationsPage }[page])?.();
 begin();

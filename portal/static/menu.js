@@ -1,4 +1,5 @@
 // The menu, from raw to ready, with what runs already beside it; and the list of all workloads.
+import { courseCards } from "./courses.js";
 import { $, clock, credits, gib, gpu, h, keyed, prefix, ring, sentence, tick } from "./dom.js";
 import { LIVE, announce, atOnce, job, start, withStanding } from "./job.js";
 import { known, refetch, want, watch } from "./store.js";
@@ -78,7 +79,7 @@ export function menuPage() {
   const aside = h("aside", { "aria-labelledby": "mine" }, h("div.page-head", null, h("h2", { id: "mine" }, "My workloads"), h("a.small", { href: `${prefix}workloads` }, "See all")), mine.node);
   const bones = $("main").querySelectorAll(".bone.card");
   list.append(...bones);
-  $("main").replaceChildren(h("div.two", null,
+  $("main").replaceChildren(courseCards(), h("div.two", null,
     h("section", { "aria-labelledby": "menu" }, h("div.page-head", null, h("div", null, h("h1", { id: "menu" }, "Start something"), h("p", null, "From raw to ready. You pay for the time it runs."))), list),
     aside));
   watch((kind) => {

@@ -1,8 +1,8 @@
 // What the page knows. One stream says what changed; without it, asking every five seconds does.
 import { api, events } from "./api.js";
 
-const PATHS = { me: "me", offers: "offers", workloads: "workloads?state=all&limit=50", notices: "notices" };
-export const known = { me: null, offers: null, workloads: null, notices: null };
+const PATHS = { me: "me", offers: "offers", workloads: "workloads?state=all&limit=50", notices: "notices", courses: "courses?limit=100", visits: "visits" };
+export const known = { me: null, offers: null, workloads: null, notices: null, courses: null, visits: null };
 const listeners = [];
 const wanted = new Set(["me", "workloads", "notices"]);
 const running = {};

@@ -46,6 +46,7 @@ class LocalEngine:
     `state_dir` is made 0700 and holds one folder an attempt; two engine objects, in one process
     or in two, may share it. `discover` reads nodes and devices anew. `name` is in the names of
     control groups only. `runtime_dir` holds MPS pipes, which a person's own user must reach.
+    `gpu_use` says what each process uses of the devices, as `catalog.discovery.gpu_use` does.
     """
 
     def __init__(
@@ -57,9 +58,11 @@ class LocalEngine:
         cgroup_root: Path = Path("/sys/fs/cgroup"),
         name: str = "perijove",
         runtime_dir: Path | None = None,
+        gpu_use: Callable[[], Mapping[int, int] | None] = lambda: None,
     ) -> None:
         self._runs = state_dir.resolve() / "runs"
         self._discover = discover
+        self._gpu_use = gpu_use
         self._clock = clock
         self._instance = hashlib.sha256(f"{name}:{self._runs}".encode()).hexdigest()[:12]
         top = runtime_dir or (state_dir if os.geteuid() else Path("/run/perijove"))
@@ -260,6 +263,10 @@ class LocalEngine:
             self._sweep(attempt_id)
             return self._settle(attempt_id, folder, str(damage))
 
+    def _gpu_percent(self, group: Group) -> int | None:
+        used = self._gpu_use()
+        return None if used is None else sum(used.get(pid, 0) for pid in group.pids())
+
     def _live_look(self, attempt_id: str, folder: RunFolder) -> Observation:
         record, started = folder.read("attempt.json"), folder.read("started.json")
         if record is None or started is None:
@@ -277,6 +284,7 @@ class LocalEngine:
             url=_url(port),
             started_at=at,
             memory_bytes=group.memory_bytes(),
+            gpu_percent=self._gpu_percent(group),
             notes=(*notes, note) if note else notes,
         )
 

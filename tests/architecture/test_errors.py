@@ -18,8 +18,8 @@ OURS = [
     if isinstance(kind, type) and issubclass(kind, PerijoveError) and kind is not PerijoveError
 ]  # fmt: skip
 EXITS = {
-    "bad-value": 2, "not-signed-in": 5, "forbidden": 1, "not-found": 1, "conflict": 1,
-    "denied": 3, "too-large": 1, "busy": 1, "unavailable": 5, "bad-setup": 1,
+    "bad-value": 2, "not-signed-in": 5, "forbidden": 1, "account-closed": 1,
+    "not-found": 1, "conflict": 1, "denied": 3, "too-large": 1, "busy": 1, "unavailable": 5, "bad-setup": 1,
 }  # fmt: skip
 
 

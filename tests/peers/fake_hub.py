@@ -28,6 +28,8 @@ class FakeHub:
         self.users: set[str] = set()
         self.ready: set[tuple[str, str]] = set()
         self.ended_sessions: list[str] = []
+        self.shares: set[tuple[str, str, str]] = set()
+        """Owner, server, visitor."""
         self.starts: list[str] = []
         self.down = False
         self.asked_of_tokens = 0
@@ -99,11 +101,26 @@ class FakeHub:
         self.tokens[token] = name
         return token
 
+    async def share(self, owner: str, server: str, visitor: str) -> None:
+        self._answer()
+        self.shares.add((owner, server, visitor))
+
+    async def unshare(self, owner: str, server: str, visitor: str) -> None:
+        self._answer()
+        self.shares.discard((owner, server, visitor))
+
+    async def last_active(self) -> dict[str, datetime]:
+        return {} if self.down else dict.fromkeys((s for _, s in self.ready), self._clock.now())
+
     async def end_sessions(self, name: str, *, tokens: bool = True) -> None:
         self._answer()
         self.ended_sessions.append(name)
         if tokens:
             self.tokens = {t: owner for t, owner in self.tokens.items() if owner != name}
+
+    async def end_tokens(self, name: str) -> None:
+        self._answer()
+        self.tokens = {t: owner for t, owner in self.tokens.items() if owner != name}
 
     def forget_everything(self) -> None:
         """The Hub's database was lost: it knows no server any more."""

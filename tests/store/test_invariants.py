@@ -10,6 +10,7 @@ from hub import attempts, invariants, launching, workloads
 from hub.control_context import Control
 from hub.store import day_use
 from spawners.engine import EndCause, Exit
+from tests.peers.tampering import open_audit
 from tests.site import add_person, add_tenant
 
 
@@ -44,6 +45,7 @@ def after(control: Control, *damages: str) -> dict[str, list[str]]:
             if control.store.is_sqlite:  # its file can be edited past every check
                 session.connection().exec_driver_sql("PRAGMA ignore_check_constraints=ON")
                 session.connection().exec_driver_sql("PRAGMA defer_foreign_keys=ON")
+            open_audit(session)
             for damage in damages:
                 session.connection().execute(text(damage))
             found |= {area: said for area, said in invariants.broken_in(session).items() if said}

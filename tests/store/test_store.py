@@ -20,9 +20,9 @@ from sqlmodel import SQLModel, select
 from catalog.clock import ManualClock
 from catalog.errors import BadSetup, Unavailable
 from hub.control_context import Control
-from hub.store import audit, schema
+from hub.store import schema
 from hub.store.store import Store
-from hub.store.tables import AuditRow, TenantRow
+from hub.store.tables import TenantRow
 from tests.site import add_tenant
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -116,27 +116,6 @@ def test_times_keep_their_zone(control: Control) -> None:
     assert made.utcoffset() is not None
     with pytest.raises(Exception, match="without a zone"), control.store.write() as session:
         session.add(TenantRow(id="x", name="x", created_at=made.replace(tzinfo=None)))
-
-
-def test_the_audit_shows_any_change(control: Control) -> None:
-    for number in range(4):
-        with control.store.write() as session:
-            audit.record(
-                session, control.clock.now(), "a", "act", f"o{number}", "main", {"n": number}
-            )
-    with control.store.read() as session:
-        assert audit.first_broken(session) is None
-        ids = list(session.exec(select(AuditRow.id).order_by(AuditRow.id)))  # type: ignore[arg-type]
-    with control.store.write() as session:
-        row = session.get_one(AuditRow, ids[-2])
-        row.detail = {"n": 99}
-        session.add(row)
-    with control.store.read() as session:
-        assert audit.first_broken(session) == ids[-2]
-    with control.store.write() as session:
-        session.delete(session.get_one(AuditRow, ids[-2]))
-    with control.store.read() as session:
-        assert audit.first_broken(session) == ids[-1]
 
 
 # ---- migrations -----------------------------------------------------------------------------

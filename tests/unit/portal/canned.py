@@ -229,6 +229,8 @@ class Site:
     uses: list[dict[str, Any]] = field(default_factory=standard_uses)
     nodes: list[dict[str, Any]] = field(default_factory=standard_nodes)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    courses: Any = None
+    """What the fake control knows of courses (`canned_courses`), once it is made."""
 
     def tell(self, kind: str) -> None:
         for queue in self.listeners:

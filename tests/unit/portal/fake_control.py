@@ -8,6 +8,7 @@ from typing import Any
 from aiohttp import web
 
 from tests.unit.portal.canned import Site, device, person, soon, workload
+from tests.unit.portal.canned_courses import Courses
 from tests.unit.portal.canned_reservations import Reservations
 
 
@@ -26,6 +27,7 @@ class FakeControl:
 
     def __init__(self, site: Site) -> None:
         self.site = site
+        self.courses = site.courses = Courses(site)
 
     def routes(self) -> list[web.RouteDef]:
         base = "/services/control/v1"
@@ -58,6 +60,7 @@ class FakeControl:
             web.post(f"{base}/devices/{{id}}/release", self.release),
             web.get(f"{base}/statement/file", self.statement_file),
             *Reservations().routes(),
+            *self.courses.routes(),
         ]
 
     async def me(self, _: web.Request) -> web.Response:

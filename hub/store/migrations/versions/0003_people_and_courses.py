@@ -11,6 +11,13 @@ depends_on = None
 
 def upgrade() -> None:
     op.create_table(
+        "audit_end",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("lines", sa.BigInteger(), nullable=False),
+        sa.Column("hash", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_table(
         "announcement",
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("tenant_id", sa.String(), nullable=False),
@@ -63,6 +70,24 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("tenant_id"),
     )
     op.create_table(
+        "course_hours",
+        sa.Column("reservation_id", sa.String(), nullable=False),
+        sa.Column("tenant_id", sa.String(), nullable=False),
+        sa.Column("places", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["reservation_id"],
+            ["reservation.id"],
+        ),
+        sa.ForeignKeyConstraint(
+            ["tenant_id"],
+            ["tenant.id"],
+        ),
+        sa.PrimaryKeyConstraint("reservation_id"),
+    )
+    with op.batch_alter_table("course_hours", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_course_hours_tenant_id"), ["tenant_id"], unique=False)
+
+    op.create_table(
         "course_link",
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("tenant_id", sa.String(), nullable=False),
@@ -102,13 +127,16 @@ def upgrade() -> None:
         sa.Column("platform", sa.String(), nullable=False),
         sa.Column("deployment_id", sa.String(), nullable=False),
         sa.Column("context_id", sa.String(), nullable=False),
+        sa.Column("id", sa.String(), nullable=False),
         sa.Column("title", sa.String(), nullable=False),
         sa.Column("tenant_id", sa.String(), nullable=True),
         sa.Column("roster_url", sa.String(), nullable=False),
         sa.Column("line_items_url", sa.String(), nullable=False),
+        sa.Column("line_item_url", sa.String(), nullable=False),
         sa.Column("scopes", sa.String(), nullable=False),
         sa.Column("linked_by", sa.String(), nullable=False),
         sa.Column("synced_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("tried_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("sync_error", sa.String(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
@@ -116,13 +144,31 @@ def upgrade() -> None:
             ["tenant.id"],
         ),
         sa.PrimaryKeyConstraint("platform", "deployment_id", "context_id"),
+        sa.UniqueConstraint("id"),
     )
     with op.batch_alter_table("lti_context", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_lti_context_tenant_id"), ["tenant_id"], unique=False)
 
     op.create_table(
+        "lti_teacher",
+        sa.Column("lti_context_id", sa.String(), nullable=False),
+        sa.Column("person_id", sa.String(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["lti_context_id"], ["lti_context.id"]),
+        sa.ForeignKeyConstraint(["person_id"], ["person.id"]),
+        sa.PrimaryKeyConstraint("lti_context_id", "person_id"),
+    )
+    with op.batch_alter_table("lti_teacher", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_lti_teacher_person_id"), ["person_id"], unique=False)
+
+    op.create_table(
         "quota_change",
-        sa.Column("id", sa.String(), nullable=False),
+        sa.Column(
+            "id",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=True,
+            nullable=False,
+        ),
         sa.Column("tenant_id", sa.String(), nullable=False),
         sa.Column("person_id", sa.String(), nullable=False),
         sa.Column("dimension", sa.String(), nullable=False),
@@ -130,7 +176,8 @@ def upgrade() -> None:
         sa.Column("after", sa.JSON(), nullable=False),
         sa.Column("changed_by", sa.String(), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("undone_by", sa.String(), nullable=False),
+        sa.Column("undoes", sa.Integer(), nullable=True),
+        sa.Column("undone_by", sa.Integer(), nullable=True),
         sa.ForeignKeyConstraint(
             ["tenant_id"],
             ["tenant.id"],
@@ -148,10 +195,12 @@ def upgrade() -> None:
         sa.Column("scope", sa.String(), nullable=False),
         sa.Column("tenant_id", sa.String(), nullable=False),
         sa.Column("issuer", sa.String(), nullable=False),
+        sa.Column("subject", sa.String(), nullable=False),
         sa.Column("secret_hash", sa.String(), nullable=False),
         sa.Column("created_by", sa.String(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("used_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(
             ["tenant_id"],
@@ -188,6 +237,7 @@ def upgrade() -> None:
         sa.Column("asked_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("decided_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("decided_by", sa.String(), nullable=False),
+        sa.Column("granted", sa.BigInteger(), nullable=True),
         sa.Column("answer", sa.String(), nullable=False),
         sa.ForeignKeyConstraint(
             ["person_id"],
@@ -233,6 +283,7 @@ def upgrade() -> None:
         sa.Column("role", sa.String(), nullable=False),
         sa.Column("group_id", sa.String(), nullable=False),
         sa.Column("person_id", sa.String(), nullable=True),
+        sa.Column("link_id", sa.String(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("joined_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("removed_at", sa.DateTime(timezone=True), nullable=True),
@@ -249,6 +300,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("roster", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_roster_key"), ["key"], unique=False)
+        batch_op.create_index(batch_op.f("ix_roster_link_id"), ["link_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_roster_person_id"), ["person_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_roster_tenant_id"), ["tenant_id"], unique=False)
 
@@ -260,7 +312,6 @@ def upgrade() -> None:
         sa.Column("external_id", sa.String(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("version", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(
             ["key_id"],
             ["service_key.id"],
@@ -279,7 +330,6 @@ def upgrade() -> None:
         sa.Column("attributes", sa.JSON(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("version", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(
             ["id"],
             ["person.id"],
@@ -317,6 +367,7 @@ def upgrade() -> None:
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("workload_id", sa.String(), nullable=False),
         sa.Column("tenant_id", sa.String(), nullable=False),
+        sa.Column("shared", sa.Boolean(), nullable=False),
         sa.Column("student_id", sa.String(), nullable=False),
         sa.Column("visitor_id", sa.String(), nullable=False),
         sa.Column("reason", sa.String(), nullable=False),
@@ -347,6 +398,8 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("payer", sa.String(), nullable=False, server_default=""))
 
     with op.batch_alter_table("audit", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_audit_actor"), ["actor"], unique=False)
+        batch_op.create_index(batch_op.f("ix_audit_object"), ["object"], unique=False)
         batch_op.create_index(batch_op.f("ix_audit_tenant_id"), ["tenant_id"], unique=False)
 
     with op.batch_alter_table("membership", schema=None) as batch_op:
@@ -354,6 +407,8 @@ def upgrade() -> None:
 
     with op.batch_alter_table("person", schema=None) as batch_op:
         batch_op.add_column(sa.Column("closed_by", sa.String(), nullable=False, server_default=""))
+        batch_op.create_index(batch_op.f("ix_person_display_name"), ["display_name"], unique=False)
+        batch_op.create_index(batch_op.f("ix_person_tenant_id"), ["tenant_id"], unique=False)
 
     with op.batch_alter_table("workload", schema=None) as batch_op:
         batch_op.add_column(sa.Column("payer", sa.String(), nullable=False, server_default=""))
@@ -366,13 +421,51 @@ def upgrade() -> None:
         " SELECT m.person_id, m.tenant_id, 'manual', m.role, p.created_at"
         " FROM membership m JOIN person p ON p.id = m.person_id"
     )
+    _close_audit()
+
+
+def _close_audit() -> None:
+    """Lines of the audit are added, never changed; its end is kept beside it."""
+    op.execute(
+        "INSERT INTO audit_end (id, lines, hash)"
+        " SELECT 1, count(*), coalesce((SELECT hash FROM audit ORDER BY id DESC LIMIT 1), '')"
+        " FROM audit"
+    )
+    if op.get_bind().dialect.name == "sqlite":
+        for act in ("UPDATE", "DELETE"):
+            op.execute(
+                f"CREATE TRIGGER audit_no_{act.lower()} BEFORE {act} ON audit"
+                " BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END"
+            )
+        return
+    op.execute(
+        "CREATE FUNCTION audit_refuse() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE EXCEPTION 'the audit is append-only'; END $$"
+    )
+    op.execute(
+        "CREATE TRIGGER audit_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON audit"
+        " FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse()"
+    )
+
+
+def _open_audit() -> None:
+    if op.get_bind().dialect.name == "sqlite":
+        op.execute("DROP TRIGGER audit_no_update")
+        op.execute("DROP TRIGGER audit_no_delete")
+        return
+    op.execute("DROP TRIGGER audit_no_change ON audit")
+    op.execute("DROP FUNCTION audit_refuse()")
 
 
 def downgrade() -> None:
+    _open_audit()
+    op.drop_table("audit_end")
     with op.batch_alter_table("workload", schema=None) as batch_op:
         batch_op.drop_column("payer")
 
     with op.batch_alter_table("person", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_person_tenant_id"))
+        batch_op.drop_index(batch_op.f("ix_person_display_name"))
         batch_op.drop_column("closed_by")
 
     with op.batch_alter_table("membership", schema=None) as batch_op:
@@ -380,6 +473,8 @@ def downgrade() -> None:
 
     with op.batch_alter_table("audit", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_audit_tenant_id"))
+        batch_op.drop_index(batch_op.f("ix_audit_object"))
+        batch_op.drop_index(batch_op.f("ix_audit_actor"))
 
     with op.batch_alter_table("attempt", schema=None) as batch_op:
         batch_op.drop_column("payer")
@@ -405,6 +500,7 @@ def downgrade() -> None:
     with op.batch_alter_table("roster", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_roster_tenant_id"))
         batch_op.drop_index(batch_op.f("ix_roster_person_id"))
+        batch_op.drop_index(batch_op.f("ix_roster_link_id"))
         batch_op.drop_index(batch_op.f("ix_roster_key"))
 
     op.drop_table("roster")
@@ -422,6 +518,10 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_quota_change_at"))
 
     op.drop_table("quota_change")
+    with op.batch_alter_table("lti_teacher", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_lti_teacher_person_id"))
+
+    op.drop_table("lti_teacher")
     with op.batch_alter_table("lti_context", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_lti_context_tenant_id"))
 
@@ -431,6 +531,10 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_course_link_tenant_id"))
 
     op.drop_table("course_link")
+    with op.batch_alter_table("course_hours", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_course_hours_tenant_id"))
+
+    op.drop_table("course_hours")
     op.drop_table("course")
     with op.batch_alter_table("announcement", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_announcement_tenant_id"))

@@ -1,0 +1,47 @@
+"""A course's list as a learning system has it: one line for each name that it uses for somebody."""
+
+from sqlmodel import Session, select
+
+from hub.control_context import Control
+from hub.lti.platforms import Platform
+from hub.lti.rosters import Member
+from hub.store.course_tables import RosterRow
+from hub.store.ids import new_id
+
+
+def lines_of(session: Session, platform: Platform, course_id: str) -> dict[str, RosterRow]:
+    """What stands on a course's list by a platform's word, by its name for each."""
+    rows = session.exec(
+        select(RosterRow).where(
+            RosterRow.tenant_id == course_id, RosterRow.source == platform.source,
+            RosterRow.issuer == platform.identity_issuer,
+        )
+    ).all()  # fmt: skip
+    return {row.key: row for row in rows}
+
+
+def strike_lines(
+    control: Control, session: Session, platform: Platform, course_id: str, *, keep: frozenset[str]
+) -> None:
+    """All but these are no longer on a course's list by a platform's word."""
+    for subject, line in lines_of(session, platform, course_id).items():
+        if subject not in keep and line.removed_at is None:
+            line.removed_at = control.clock.now()
+            session.add(line)
+    session.flush()
+
+
+def write_line(
+    control: Control, session: Session, platform: Platform, course_id: str,
+    line: RosterRow | None, member: Member,
+) -> RosterRow:  # fmt: skip
+    """The line for a member, as the platform has them now."""
+    if line is None:
+        line = RosterRow(
+            id=new_id("e"), tenant_id=course_id, source=platform.source,
+            issuer=platform.identity_issuer, key=member.subject, created_at=control.clock.now(),
+        )  # fmt: skip
+    line.name, line.email = member.name or line.name, member.email or line.email
+    line.role, line.removed_at = member.role, None
+    session.add(line)
+    return line
