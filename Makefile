@@ -25,11 +25,7 @@ test: ## install what tests need and run all that can run here
 
 check: ## linters, types, import contracts, fast tests
 	@$(BOOTSTRAP) dev
-	@$(RUN) -m ruff check --quiet .
-	@$(RUN) -m ruff format --check --quiet .
-	@.venv/bin/lint-imports --no-logo
-	@$(RUN) -m pyright
-	@$(RUN) -m pytest -q -n 2 tests/unit tests/architecture
+	@exec $(RUN) -m deploy.run_checks
 
 format: ## let ruff format and mend what it can
 	@$(BOOTSTRAP) dev

@@ -60,8 +60,10 @@ class AccountClosed(Forbidden):
 
     code = "account-closed"
 
-    def __init__(self, message: str = "this account is closed", *, next: str = "") -> None:
-        super().__init__(message, next=next or "ask an administrator to open it again")
+    def __init__(
+        self, message: str = "this account is closed", *, next: str = "", code: str = ""
+    ) -> None:
+        super().__init__(message, next=next or "ask an administrator to open it again", code=code)
 
 
 class NotFound(PerijoveError):

@@ -7,7 +7,6 @@ a registry. ``built-from`` in the built folder is the digest of the source that 
 import hashlib
 import shutil
 import sys
-from pathlib import Path
 
 from deploy.bootstrap import ROOT, VENV
 from deploy.steps import SetupError, run, shown

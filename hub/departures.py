@@ -30,7 +30,14 @@ def leave(control: Control, session: Session, person: PersonRow) -> list[Workloa
         )
     ).all()  # fmt: skip
     homeless = [row for row in live if not has_place(session, row)]
-    return [row for row in homeless if _see_off(control, session, row, now)]
+    return [
+        row
+        for row in homeless
+        if see_off(
+            control, session, row,
+            f"you have no role in {_name(session, row.tenant_id)} any more", now,
+        )
+    ]  # fmt: skip
 
 
 def has_place(session: Session, row: WorkloadRow) -> bool:
@@ -47,8 +54,11 @@ def demand_place(session: Session, row: WorkloadRow) -> None:
         )
 
 
-def _see_off(control: Control, session: Session, row: WorkloadRow, now: datetime) -> bool:
-    why = f"you have no role in {_name(session, row.tenant_id)} any more"
+def see_off(
+    control: Control, session: Session, row: WorkloadRow, why: str, now: datetime
+) -> bool:
+    """What waits is cancelled, what runs may go on for the grace period at most. False when it ends
+    by then anyhow: repeating it tells nobody twice. Part of the caller's transaction."""
     if row.status in {Status.QUEUED, Status.OFFERED}:
         attempts.begin_stopping(control, row.id, EndReason.CANCELLED, why, session=session)
         history.tell_notice(session, row, now, "ended", f"{row.name}: {why}.", mail=True)

@@ -88,10 +88,11 @@ def refusal(settings: Settings, session: Session, tenant_id: str) -> Denied | No
 
 
 def _own(settings: Settings) -> Path:
-    # PERIJOVE_ENVS may be one environment itself, or the folder in which they are made.
-    if settings.envs is not None and (settings.envs / RECORD).exists():
-        return settings.envs
-    return PACKAGE_ROOT / ".envs" / "notebook"
+    # PERIJOVE_ENVS is one environment itself, or the folder where `make up` makes them: the link in
+    # the checkout then leads to the one in use.
+    if settings.envs is None or any(settings.envs.glob("notebook-*")):
+        return PACKAGE_ROOT / ".envs" / "notebook"
+    return settings.envs
 
 
 def _look(name: str, place: Path) -> Found:

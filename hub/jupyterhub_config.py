@@ -16,6 +16,7 @@ from hub.auth.authenticator import PerijoveAuthenticator
 from hub.auth.kept import reconcile
 from hub.auth.providers import load_providers
 from hub.control_door import ControlDoor
+from hub.lti.platforms import load_platforms
 from hub.settings import API_SCOPE, PORTAL_PREFIX, Settings, subdomain
 from hub.up.database import hub_file, set_aside_if_damaged
 from spawners.jupyterhub import PerijoveSpawner
@@ -23,6 +24,7 @@ from spawners.jupyterhub import PerijoveSpawner
 try:
     settings = Settings.load()
     openid_providers = load_providers(settings.oidc_file)
+    lti_platforms = load_platforms(settings.lti_file)
 except BadSetup as error:
     # What only the operator can mend: the supervisor shows this line and does not restart.
     sys.stderr.write(json.dumps({"error": error.as_dict()}) + "\n")
@@ -66,6 +68,11 @@ if openid_providers:
         found.name: OpenIdClient(found, settings.url, SystemClock()) for found in openid_providers
     }
     PerijoveAuthenticator.refresher = Refresher(PerijoveAuthenticator.clients, door, SystemClock())
+
+if lti_platforms:
+    from hub.auth.lti_pages import LtiDesk
+
+    PerijoveAuthenticator.lti = LtiDesk.of(settings, lti_platforms, SystemClock())
 
 # ---- addresses ------------------------------------------------------------------------------
 c.JupyterHub.bind_url = settings.url

@@ -2,6 +2,7 @@
 
 import re
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -16,6 +17,7 @@ from hub import memberships
 from hub.control_context import Control
 from hub.policy import PLATFORM_ADMIN_ROLE, ROOT_TENANT, Actor, absent
 from hub.store import audit, money
+from hub.store.course_tables import CourseRow
 from hub.store.ids import hash_secret, new_id, new_secret
 from hub.store.tables import (
     LinkRow,
@@ -244,17 +246,25 @@ def invite(
     control: Control, actor: Actor, tenant_id: str, role: str, email: str
 ) -> tuple[str, datetime]:
     """A link that creates one account in a tenant."""
-    now = control.clock.now()
     with control.store.write() as session:
         if session.get(TenantRow, tenant_id) is None:
             raise NotFound(f"there is no tenant {tenant_id!r}", next="see `perijove quota`")
-        _second_person(control, session)
-        link, secret = _new_link(
-            control, "invitation", tenant_id, role, email, actor.person_id, now + INVITATION_LIFE
-        )
-        session.add(link)
-        audit.record(session, now, actor.person_id, "invite", link.id, tenant_id, {"role": role})
-    return f"{control.settings.url}/hub/invitation?token={secret}", link.expires_at
+        link, url = invite_within(control, session, actor, tenant_id, role, email)
+    return url, link.expires_at
+
+
+def invite_within(
+    control: Control, session: Session, actor: Actor, tenant_id: str, role: str, email: str
+) -> tuple[LinkRow, str]:
+    """As `invite`, as a part of a transaction; the link, and its address, which is stored nowhere."""
+    now = control.clock.now()
+    _second_person(control, session)
+    link, secret = _new_link(
+        control, "invitation", tenant_id, role, email, actor.person_id, now + INVITATION_LIFE
+    )
+    session.add(link)
+    audit.record(session, now, actor.person_id, "invite", link.id, tenant_id, {"role": role})
+    return link, f"{control.settings.url}/hub/invitation?token={secret}"
 
 
 def _new_link(
@@ -293,8 +303,12 @@ def use_admin_link(control: Control, sign_ins: SignIns, secret: str, password: s
     return person
 
 
-def use_invitation(control: Control, sign_ins: SignIns, secret: str, new: NewPerson) -> PersonRow:
-    """Consume the link: creates a local account in its tenant."""
+def use_invitation(
+    control: Control, sign_ins: SignIns, secret: str, new: NewPerson,
+    then: Callable[[Session, PersonRow, LinkRow], None] = lambda *_: None,
+) -> PersonRow:  # fmt: skip
+    """Consume the link: creates a local account in its tenant. `then` belongs to the same
+    transaction."""
     login = new.login.strip().lower()
     if not _LOGIN.fullmatch(login):
         raise BadValue(
@@ -309,9 +323,16 @@ def use_invitation(control: Control, sign_ins: SignIns, secret: str, new: NewPer
         person = add_person(
             control, session, login, login, new.display_name.strip()[:80],
             (new.email or link.email)[:200], link.tenant_id, link.role, actor=link.created_by,
+            starter=not _is_in_course(session, link.tenant_id),
         )  # fmt: skip
         session.add(PasswordRow(person_id=person.id, hash=hashed, changed_at=now))
+        then(session, person, link)
     return person
+
+
+def _is_in_course(session: Session, tenant_id: str) -> bool:
+    """A course has credits of its own for its people."""
+    return session.get(CourseRow, TenantPaths(session).course_of(tenant_id)) is not None
 
 
 def _valid_link(control: Control, session: Session, purpose: str, secret: str) -> LinkRow:

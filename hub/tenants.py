@@ -64,7 +64,7 @@ def change(
         if row is None:
             raise absent(f"tenant {tenant_id[:40]!r}")
         if name is not None:
-            row.name = _name(name)
+            row.name = demand_name(name)
         if parent is not None and parent != row.parent_id:
             _move(session, actor, row, parent)
         session.add(row)
@@ -92,19 +92,26 @@ def _move(session: Session, actor: Actor, row: TenantRow, parent: str) -> None:
 
 
 def _demand_form(wanted: NewTenant) -> None:
-    if _ID.fullmatch(wanted.id) is None:
-        raise BadValue(
-            f"id: {wanted.id[:40]!r} is not an id of a tenant",
-            next="use 2 to 40 small letters, digits and dashes, a letter first",
-        )
+    demand_id(wanted.id)
     if wanted.kind not in KINDS:
         raise BadValue(
             f"kind: {wanted.kind[:40]!r} is not a kind of tenant", next=f"use {', '.join(KINDS)}"
         )
-    _name(wanted.name)
+    demand_name(wanted.name)
 
 
-def _name(name: str) -> str:
+def demand_id(id: str) -> str:
+    """Raises BadValue for what cannot be the id of a tenant."""
+    if _ID.fullmatch(id) is None:
+        raise BadValue(
+            f"id: {id[:40]!r} is not an id of a tenant",
+            next="use 2 to 40 small letters, digits and dashes, a letter first",
+        )
+    return id
+
+
+def demand_name(name: str) -> str:
+    """Raises BadValue for what cannot be the name of a tenant."""
     if not name.strip() or len(name) > 80 or not name.isprintable():
         raise BadValue("name: a tenant has a name of 1 to 80 characters", next="give it one")
     return name

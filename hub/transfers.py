@@ -12,6 +12,7 @@ from catalog.units import format_credits, parse_credits
 from hub.control_context import Control
 from hub.policy import Action, Actor, Object, absent, allowed, require
 from hub.store import audit, money
+from hub.store.ids import new_id
 from hub.store.tables import MembershipRow, PersonRow, TenantRow
 from hub.world import tenant_path
 from quotas import ledger
@@ -89,25 +90,35 @@ def transfer(
     Raises Forbidden or NotFound by the policy, BadValue for a way that there is not, Refused when
     the source has less, Conflict for a key that was used for something else.
     """
-    now = control.clock.now()
     with control.store.write() as session:
-        giver = _giver(session, actor, source)
-        taker = _wallet(session, target)
-        if taker is None or not _may_know(actor, giver, taker):
-            raise absent(target.name)
-        _demand_way(giver, taker)
-        # A person's line stands in the person's statement, whichever side it is.
-        about = giver.owner if giver.owner.person_id else taker.owner
-        text = f"from {giver.name} to {taker.name}"
-        posted = money.post_same(
-            session, about, ledger.transfer(amount, giver.owner, taker.owner),
-            money.Cause(f"transfer:{actor.person_id}:{key}", actor.person_id, now, text),
+        transfer_within(control, session, actor, source, target, amount, key)
+
+
+def transfer_within(
+    control: Control, session: Session, actor: Actor, source: Party, target: Party, amount: int,
+    key: str,
+) -> None:  # fmt: skip
+    """As `transfer`, as a part of a transaction of the caller; without a key it is one of its own."""
+    now = control.clock.now()
+    giver = _giver(session, actor, source)
+    taker = _wallet(session, target)
+    if taker is None or not _may_know(actor, giver, taker):
+        raise absent(target.name)
+    _demand_way(giver, taker)
+    # A person's line stands in the person's statement, whichever side it is.
+    about = giver.owner if giver.owner.person_id else taker.owner
+    text = f"from {giver.name} to {taker.name}"
+    posted = money.post_same(
+        session, about, ledger.transfer(amount, giver.owner, taker.owner),
+        money.Cause(
+            f"transfer:{actor.person_id}:{key or new_id('t')}", actor.person_id, now, text
+        ),
+    )  # fmt: skip
+    if posted:
+        audit.record(
+            session, now, actor.person_id, "transfer-credits", taker.name, giver.path[0],
+            {"micro": amount, "from": giver.name},
         )  # fmt: skip
-        if posted:
-            audit.record(
-                session, now, actor.person_id, "transfer-credits", taker.name, giver.path[0],
-                {"micro": amount, "from": giver.name},
-            )  # fmt: skip
 
 
 def _giver(session: Session, actor: Actor, source: Party) -> _Wallet:

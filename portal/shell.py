@@ -5,6 +5,7 @@ from portal.skeletons import SKELETON
 
 PAGES = (
     "", "workloads", r"workloads/[\w.\-]{1,80}", "reservations", "usage", "inventory", "people", "launch",
+    "console",
     "join", r"courses(?:/[a-z][a-z0-9\-]{1,39}(?:/[a-z]{1,20})?)?",
 )  # fmt: skip
 """Paths under the prefix that the shell's script fills."""

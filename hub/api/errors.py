@@ -51,7 +51,6 @@ async def note_denial(request: Request, error: Exception) -> None:
 
 def install(app: FastAPI) -> None:
     """Give `app` the one error shape for everything that can go wrong."""
-
     app.state.denials = Denials()
 
     @app.exception_handler(PerijoveError)

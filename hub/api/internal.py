@@ -19,6 +19,7 @@ from hub.api import errors, internal_identities, internal_lti
 from hub.api.schema import Body
 from hub.attempts import Step
 from hub.control_context import Control
+from hub.courses import invitations
 from hub.hub_api import HubApi
 from hub.lifecycle import EndReason, Status, Target
 from hub.people import NewPerson, SignIns
@@ -64,6 +65,7 @@ class StartBody(Body):
 def build(control: Control, hub: HubApi, sign_ins: SignIns) -> FastAPI:
     """The application behind the socket."""
     app = FastAPI(title="Perijove, this machine only", openapi_url=None, docs_url=None)
+    app.state.control = control
     errors.install(app)
     _sign_in_routes(app, control, sign_ins)
     internal_identities.mount(app, control, hub)
@@ -91,7 +93,8 @@ def _sign_in_routes(app: FastAPI, control: Control, sign_ins: SignIns) -> None:
         if body.purpose == "admin":
             return _person(people.use_admin_link(control, sign_ins, body.token, body.password))
         new = NewPerson(body.login, body.password, body.display_name, body.email)
-        return _person(people.use_invitation(control, sign_ins, body.token, new))
+        then = invitations.arrived(control)
+        return _person(people.use_invitation(control, sign_ins, body.token, new, then))
 
     @app.get("/internal/persons/{hub_name}")
     def person(hub_name: str) -> dict[str, str]:

@@ -28,6 +28,7 @@ from hub.lti.messages import (
     Services,
 )
 from hub.lti.systems import Systems
+from hub.policy import absent
 
 SYNC_EVERY = timedelta(minutes=10)
 log = logging.getLogger("perijove.lti")
@@ -153,7 +154,7 @@ def _links(app: FastAPI, control: Control) -> None:
         with control.store.read() as session:
             found = {choice.id: choice.name for choice in contexts.choices(session, actor)}
         if body.course not in found:
-            raise contexts.absent(f"course {body.course[:40]!r}")
+            raise absent(f"course {body.course[:40]!r}")
         return {"id": body.course, "name": found[body.course]}
 
 

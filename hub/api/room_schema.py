@@ -35,8 +35,8 @@ class SeatView(BaseModel):
     memory_mib: int
     """In use; 0 when it is not known."""
     memory_limit_mib: int
-    gpu_percent: int | None
-    """What it lately used of the time of its devices, 100 for a whole one; null when it has none,
+    gpu_use: int | None
+    """Percent: what it lately used of the time of its devices, 100 for a whole one; null when it has none,
     and where nothing can tell (emulated devices)."""
     idle_s: int | None
     """Since the server was last used, as the Hub counts it; null when it is not known."""

@@ -340,6 +340,8 @@ def _groups_in(
 
 def _replacing(wanted: Any) -> Callable[[Any], Any]:
     def edit(before: Any) -> Any:
+        if isinstance(wanted, User) and wanted.active is None:
+            wanted.active = before.active
         wanted.replace(before)
         return wanted
 

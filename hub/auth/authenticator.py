@@ -14,6 +14,7 @@ from hub.control_door import ControlDoor
 from hub.settings import Settings
 
 if TYPE_CHECKING:
+    from hub.auth.lti_pages import LtiDesk
     from hub.auth.oidc import OpenIdClient  # a site without providers starts without them
     from hub.auth.refreshing import Refresher
 
@@ -26,6 +27,8 @@ class PerijoveAuthenticator(Authenticator):
 
     door: ClassVar[ControlDoor]
     settings: ClassVar[Settings]
+    lti: ClassVar["LtiDesk | None"] = None
+    """The pages of learning systems, where there are any."""
     clients: ClassVar["dict[str, OpenIdClient]"] = {}
     """By the name of the OpenID provider, in the order in which the sign-in page lists them."""
     refresher: ClassVar["Refresher"]
@@ -60,7 +63,8 @@ class PerijoveAuthenticator(Authenticator):
         """False ends the session: control no longer lets this person in. Their providers are asked
         first, if it is time."""
         if self.clients:
-            await self.refresher.look(user)
+            them: Any = user
+            await self.refresher.look(them)
         try:
             await self.door.call("GET", f"/persons/{user.name}", patience_s=20)
         except (NotSignedIn, AccountClosed):
@@ -83,6 +87,10 @@ class PerijoveAuthenticator(Authenticator):
             handlers = [*oidc_pages.HANDLERS, *handlers]
             self._rounds = PeriodicCallback(lambda: self.look_after_workers(app.users), ROUND_MS)
             self._rounds.start()
+        if self.lti:
+            from hub.auth import lti_pages
+
+            handlers = [*lti_pages.HANDLERS, *handlers]
         return handlers
 
     async def look_after_workers(self, users: Any) -> None:

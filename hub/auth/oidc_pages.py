@@ -101,6 +101,12 @@ class LinkPage(ProviderPage):
     """A second way to sign in, for somebody who is signed in: asked first, so that no other site's
     page can begin it."""
 
+    @property
+    def me(self) -> str:
+        """The Hub's name of whoever is signed in; the pages below let in nobody else."""
+        user: Any = self.current_user
+        return user.name
+
     @web.authenticated
     async def get(self, name: str) -> None:
         client = self.client(name)
@@ -109,7 +115,7 @@ class LinkPage(ProviderPage):
             return
         self.set_header("Cache-Control", "no-store")
         try:
-            found = await self.door.call("GET", f"/persons/{self.current_user.name}")
+            found = await self.door.call("GET", f"/persons/{self.me}")
         except PerijoveError as error:
             await self.say(error)
             return
@@ -127,7 +133,7 @@ class LinkPage(ProviderPage):
             await self.say_unknown()
             return
         back = self.get_body_argument("next", "")
-        await self.begin(client, Trip.begin(name, back, link=self.current_user.name))
+        await self.begin(client, Trip.begin(name, back, link=self.me))
 
 
 class CallbackPage(ProviderPage):

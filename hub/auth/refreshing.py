@@ -28,7 +28,8 @@ log = logging.getLogger(__name__)
 class HubUser(Protocol):
     """What is used of JupyterHub's User."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     async def get_auth_state(self) -> Kept | None: ...
 

@@ -12,6 +12,7 @@ from catalog.errors import BadSetup, PerijoveError
 from hub.cli import (
     account,
     administration,
+    announcements,
     machine,
     menu,
     money,
@@ -67,6 +68,8 @@ app.add_typer(money.price, name="price", rich_help_panel="Administration")
 app.add_typer(tenants.tenant, name="tenant", rich_help_panel="Administration")
 app.add_typer(nodes.node, name="node", rich_help_panel="Administration")
 app.add_typer(reservations.reservation, name="reservation", rich_help_panel="Administration")
+app.command(rich_help_panel="Administration")(announcements.announce)
+app.add_typer(announcements.announcement, name="announcement", rich_help_panel="Administration")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -321,6 +321,26 @@ class Client:
         path = f"/reservations/{_part(id)}/windows/{_part(start)}/release"
         return self._transport.post(path)
 
+    def announcements(
+        self, *, tenant: str = "", state: str = "", cursor: str | None = None
+    ) -> Page:
+        """What is announced to this person now; with a `state` (on, scheduled, over, all) or a
+        `tenant`, what is announced to the people that they may tell something."""
+        if not (tenant or state):
+            return _page(self._transport.get("/announcements", cursor=cursor))
+        found = self._transport.get(
+            "/announcements/all", tenant=tenant, state=state or "all", cursor=cursor
+        )
+        return _page(found)
+
+    def announce(self, body: Mapping[str, Any], *, key: str = "") -> Json:
+        """Tell everybody of a tenant and below. Raises Forbidden, or NotFound for a stranger's."""
+        return self._transport.post("/announcements", dict(body), key=key or uuid.uuid4().hex)
+
+    def withdraw_announcement(self, id: str) -> Json:
+        """Nobody sees it any more; repeating it changes nothing."""
+        return self._transport.delete(f"/announcements/{_part(id)}")
+
     # Shared steps
 
     def _act(self, id: str, act: str, body: Json, *, key: str = "") -> Json:

@@ -28,9 +28,9 @@ def enrol(
     A student's credits move once from the course's wallet to theirs; where it has too few, they are
     in all the same and the staff is told. Their line of the roster is joined, or made. Set
     `RosterRow.person_id` before, where there is a line already; its group holds where none is named.
-    False when nothing changed: repeat
-    it as you like. Nobody comes into a course that was cleaned up, nor back by themselves after
-    the staff removed them. In a tenant that is no course only the role is given.
+    False when nothing changed: repeat it as you like. Nobody comes into a course that was cleaned
+    up, nor back by themselves after the staff removed them. In a tenant that is no course only the
+    role is given.
     """
     now = control.clock.now()
     course = session.get(CourseRow, tenant_id)

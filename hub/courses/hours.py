@@ -20,6 +20,8 @@ from hub.store.course_tables import CourseHoursRow, CourseRow, RosterRow
 from hub.store.tables import ReservationRow
 from quotas.windows import Rule, Window
 
+NOTICE = "course-hours"
+"""The kind of notice that says that lab hours have too few places, or none."""
 LEND_MARGIN = NO_SHOW = timedelta(minutes=15)
 
 
@@ -34,14 +36,18 @@ def students(session: Session, course_id: str) -> int:
     ).one()  # fmt: skip
 
 
-def of_course(session: Session, course_id: str) -> list[tuple[CourseHoursRow, ReservationRow]]:
-    """What is held for its lab hours, in a fixed order."""
+def of_course(
+    session: Session, course_id: str, given_up_at: datetime | None = None
+) -> list[tuple[CourseHoursRow, ReservationRow]]:
+    """What is held for its lab hours, in a fixed order; or what was given up at a moment."""
     rows = session.exec(
         select(CourseHoursRow, ReservationRow)
         .join(ReservationRow, col(ReservationRow.id) == CourseHoursRow.reservation_id)
-        .where(CourseHoursRow.tenant_id == course_id, col(ReservationRow.cancelled_at).is_(None))
+        .where(
+            CourseHoursRow.tenant_id == course_id, col(ReservationRow.cancelled_at) == given_up_at
+        )
         .order_by(col(ReservationRow.starts), col(ReservationRow.id))
-    ).all()
+    ).all()  # fmt: skip
     return [(hours, row) for hours, row in rows]
 
 
@@ -84,9 +90,13 @@ def replace_all(
     return answers
 
 
-def wishes_of(session: Session, course_id: str) -> tuple[Hours, ...]:
-    """The lab hours of a course as they could be asked for again."""
-    return tuple(_as_wished(hours, row) for hours, row in of_course(session, course_id))
+def wishes_of(
+    session: Session, course_id: str, given_up_at: datetime | None = None
+) -> tuple[Hours, ...]:
+    """The lab hours of a course, or those that were given up at a moment, as they could be asked
+    for again."""
+    found = of_course(session, course_id, given_up_at)
+    return tuple(_as_wished(hours, row) for hours, row in found)
 
 
 def wish_of(
@@ -195,7 +205,10 @@ def _same(control: Control, actor: Actor, course: CourseRow, row: ReservationRow
 
 
 def _as_wished(hours: CourseHoursRow, row: ReservationRow) -> Hours:
-    length = format_duration(timedelta(minutes=row.minutes))
+    span = timedelta(minutes=row.minutes)
+    length = format_duration(span)
+    if parse_duration(length) != span:  # it shows two units, and this has three
+        length = f"{row.minutes}m"
     return Hours(tuple(sorted(row.weekdays)), row.starts, length, hours.places, row.name)
 
 

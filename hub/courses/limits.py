@@ -74,13 +74,15 @@ def read(session: Session, tenant_id: str, person_id: str = "") -> dict[str, str
 
 
 def set_own(
-    control: Control, session: Session, actor: Actor, course_id: str, amounts: Amounts
-) -> None:
+    control: Control, session: Session, actor: Actor, course_id: str, amounts: Amounts, *,
+    carried: bool = False,
+) -> None:  # fmt: skip
     """The limits of the course as a whole, all of them. Who sets them must administer the tenant
-    above. Raises Forbidden."""
+    above, unless they are `carried` over from the term before. Raises Forbidden."""
     if amounts == _set_now(session, course_id, ""):
         return
-    require(actor, Action.SET_QUOTA, _object(session, course_id))
+    if not carried:
+        require(actor, Action.SET_QUOTA, _object(session, course_id))
     _write(control, session, actor, course_id, "", amounts)
 
 

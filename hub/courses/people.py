@@ -6,10 +6,10 @@ from sqlmodel import Session, col, select
 
 from catalog.errors import BadValue
 from hub.control_context import Control
-from hub.policy import Action, Actor, absent, allowed, require, tenant_object
+from hub.courses import access
+from hub.policy import Action, Actor, absent
 from hub.store.course_tables import CourseRow
 from hub.store.tables import MembershipRow, PersonRow, TenantRow
-from hub.tenant_paths import TenantPaths
 
 EVERYBODY = "*"
 """In a list of people: all students of the course."""
@@ -46,15 +46,7 @@ class Member:
 def place_of(session: Session, actor: Actor, course_id: str, action: Action) -> Place:
     """The course, when the actor may do `action` there. Raises NotFound for whom it is not,
     Forbidden for its people whose role is not enough."""
-    row = session.get(CourseRow, course_id)
-    if row is None:
-        raise absent(f"course {course_id[:40]!r}")
-    path = TenantPaths(session).of(course_id)
-    target = tenant_object(path)
-    if not allowed(actor, action, target) and not set(path) & set(actor.roles):
-        raise absent(f"course {course_id[:40]!r}")
-    require(actor, action, target)
-    return place(session, row)
+    return place(session, access.find(session, actor, course_id, action))
 
 
 def place(session: Session, row: CourseRow) -> Place:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from sqlmodel import Session, col, select
 
-from catalog.errors import BadValue, Conflict
+from catalog.errors import BadValue, Conflict, Forbidden
 from hub.bus import Hint
 from hub.closing import in_thread
 from hub.control_context import Control
@@ -88,6 +88,9 @@ def answer(control: Control, actor: Actor, visit_id: str, *, allow: bool) -> Vis
     with control.store.write() as session:
         row = _find(session, actor, visit_id)
         require(actor, Action.ANSWER_VISIT, _object(session, row))
+        if actor.person_id != row.student_id:
+            # The policy lets a platform administrator do everything; not consent for somebody else.
+            raise Forbidden("only they can answer", next="wait for their answer")
         wanted = GRANTED if allow else DENIED
         if row.state == ASKED and now - row.asked_at > PATIENCE:
             raise Conflict("this question has lapsed", next="they can ask again")

@@ -169,10 +169,8 @@ def _enter(
     if course is None:
         return
     member = Member(launch.subject, launch.name, launch.email, launch.role)
-    lines = lists.lines_of(session, platform, course.tenant_id)
-    line = lists.write_line(
-        control, session, platform, course.tenant_id, lines.get(launch.subject), member
-    )
+    before = lists.line_of(session, platform, course.tenant_id, launch.subject)
+    line = lists.write_line(control, session, platform, course.tenant_id, before, member)
     line.person_id = person.id
     session.flush()
     enrolment.enrol(

@@ -10,7 +10,6 @@ from hub.courses import enrolment
 from hub.courses.people import place_of
 from hub.lti import lists
 from hub.lti.messages import Launch
-from hub.lti.platforms import Platform
 from hub.policy import Action, Actor, absent, allowed, tenant_object
 from hub.store import audit
 from hub.store.access_tables import LtiContextRow, LtiTeacherRow, RoleGrantRow
@@ -139,9 +138,7 @@ def link(control: Control, actor: Actor, context_id: str, course_id: str) -> Lti
     return row
 
 
-def unlink(
-    control: Control, actor: Actor, platform: Platform, context_id: str, course_id: str
-) -> None:
+def unlink(control: Control, actor: Actor, context_id: str, course_id: str) -> None:
     """Nobody comes from there into this course any more. Whom that learning system alone had
     brought leaves it, unless another course of it is still linked: its roster tells then."""
     with control.store.write() as session:
@@ -154,21 +151,19 @@ def unlink(
         session.add(row)
         session.flush()
         if not any(other.platform == row.platform for other in rows if other is not row):
-            _empty(control, session, platform, course_id, actor.person_id)
+            _empty(control, session, f"lti:{row.platform}", course_id, actor.person_id)
         _record(control, session, actor, "lti-unlink", row, course_id)
 
 
-def _empty(
-    control: Control, session: Session, platform: Platform, course_id: str, actor: str
-) -> None:
-    lists.strike_lines(control, session, platform, course_id, keep=frozenset())
+def _empty(control: Control, session: Session, source: str, course_id: str, actor: str) -> None:
+    lists.strike(control, session, source, course_id, keep=frozenset())
     brought = session.exec(
         select(PersonRow)
         .join(RoleGrantRow, col(RoleGrantRow.person_id) == PersonRow.id)
-        .where(RoleGrantRow.tenant_id == course_id, RoleGrantRow.source == platform.source)
+        .where(RoleGrantRow.tenant_id == course_id, RoleGrantRow.source == source)
     ).all()
     for person in brought:
-        enrolment.leave(control, session, course_id, person, source=platform.source, actor=actor)
+        enrolment.leave(control, session, course_id, person, source=source, actor=actor)
 
 
 def _record(

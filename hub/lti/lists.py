@@ -1,6 +1,6 @@
 """A course's list as a learning system has it: one line for each name that it uses for somebody."""
 
-from sqlmodel import Session, select
+from sqlmodel import Session, col, select
 
 from hub.control_context import Control
 from hub.lti.platforms import Platform
@@ -20,15 +20,14 @@ def lines_of(session: Session, platform: Platform, course_id: str) -> dict[str, 
     return {row.key: row for row in rows}
 
 
-def strike_lines(
-    control: Control, session: Session, platform: Platform, course_id: str, *, keep: frozenset[str]
-) -> None:
-    """All but these are no longer on a course's list by a platform's word."""
-    for subject, line in lines_of(session, platform, course_id).items():
-        if subject not in keep and line.removed_at is None:
-            line.removed_at = control.clock.now()
-            session.add(line)
-    session.flush()
+def line_of(session: Session, platform: Platform, course_id: str, subject: str) -> RosterRow | None:
+    """One of them."""
+    return session.exec(
+        select(RosterRow).where(
+            RosterRow.tenant_id == course_id, RosterRow.source == platform.source,
+            RosterRow.issuer == platform.identity_issuer, RosterRow.key == subject,
+        )
+    ).first()  # fmt: skip
 
 
 def write_line(
@@ -45,3 +44,20 @@ def write_line(
     line.role, line.removed_at = member.role, None
     session.add(line)
     return line
+
+
+def strike(
+    control: Control, session: Session, source: str, course_id: str, *, keep: frozenset[str]
+) -> None:
+    """All but these are no longer on a course's list by this source's word."""
+    rows = session.exec(
+        select(RosterRow).where(
+            RosterRow.tenant_id == course_id, RosterRow.source == source,
+            col(RosterRow.removed_at).is_(None),
+        )
+    ).all()  # fmt: skip
+    for line in rows:
+        if line.key not in keep:
+            line.removed_at = control.clock.now()
+            session.add(line)
+    session.flush()

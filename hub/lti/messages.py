@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from catalog.errors import Forbidden
 from hub.auth.tokens import MAX_SUBJECT, untrue
 from hub.lti.platforms import Platform
 from hub.lti.roles import role_of
@@ -70,8 +69,7 @@ class Launch:
 def read_launch(platform: Platform, claims: Mapping[str, Any], site: str) -> Launch:
     """The launch in verified claims, for the site with the address `site`.
 
-    Raises NotSignedIn when it is not as LTI 1.3 wants it, Forbidden for somebody whom the platform
-    does not name.
+    Raises NotSignedIn when it is not as LTI 1.3 wants it.
     """
     if claims.get(CLAIM + "version") != VERSION:
         raise untrue(platform.party, f"it is not LTI {VERSION}")
@@ -124,12 +122,7 @@ def _demand_our_host(platform: Platform, target: Any, site: str) -> None:
 
 
 def _subject(platform: Platform, value: Any) -> str:
-    if value is None or value == "":
-        raise Forbidden(
-            f"{platform.title} did not say who you are, and nobody comes in without a name",
-            next="ask your teacher to let the tool know its users, or to share their names with it",
-        )
-    if not isinstance(value, str) or len(value) > MAX_SUBJECT or not value.isprintable():
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_SUBJECT or not value.isprintable():
         raise untrue(platform.party, "its subject is no name")
     return value
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from joserfc import jwt
+from joserfc.errors import MissingClaimError
 from joserfc.jwk import Key, RSAKey
 
 from catalog.errors import Forbidden, NotSignedIn
@@ -26,7 +27,8 @@ def read_message(
     try:
         return read_id_token(platform.party, token, keys, now, nonce=nonce, access="")
     except NotSignedIn as error:
-        if getattr(error.__cause__, "claim", "") == "sub":
+        cause: Any = error.__cause__
+        if isinstance(cause, MissingClaimError) and cause.claim == "sub":
             raise Forbidden(
                 f"{platform.title} did not say who you are, and nobody comes in without a name",
                 next="sign in there; if it stays, ask your teacher to let the tool know its users",

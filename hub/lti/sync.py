@@ -135,7 +135,7 @@ def apply(
                     control, session, course_id, person, role=member.role,
                     source=platform.source, group_id=line.group_id, actor=actor,
                 )  # fmt: skip
-        lists.strike_lines(control, session, platform, course_id, keep=frozenset(members))
+        lists.strike(control, session, platform.source, course_id, keep=frozenset(members))
         staying = {known[subject].id for subject in members if subject in known}
         for person_id in set(had) - staying:
             left += enrolment.leave(

@@ -1,24 +1,23 @@
-"""Launches on their way: the state that goes to a platform and back, bound to a browser, and tickets
-for the pages of ours in between. All signed, short, and kept nowhere but with the browser."""
+"""Launches on their way: the state that goes to a platform and back, bound to a browser, and what
+waits for a choice of the visitor's."""
 
 import hashlib
 import hmac
 import json
 import secrets
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from datetime import timedelta
-from typing import Any
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 from tornado.web import create_signed_value, decode_signed_value
 
 from catalog.clock import Clock
-from hub.lti.messages import Context, Launch, Linking, Services
+from hub.lti.messages import Launch
 
 TRIP_LIFE = timedelta(minutes=10)
-TICKET_LIFE = timedelta(minutes=15)
+WAIT_LIFE = timedelta(minutes=15)
+MAX_STATE = 2000
 _DAY = timedelta(days=1)
-MAX_SEALED = 60_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,65 +29,74 @@ class Trip:
 
 
 class Seals:
-    """Signs and reads with a key made from the Hub's."""
+    """The states of trips: signed with a key made from the Hub's, and kept nowhere. One browser may
+    have several trips under way: a page of a learning system can hold more than one link."""
 
     def __init__(self, cookie_secret: bytes, clock: Clock) -> None:
-        self._key = hmac.digest(
-            cookie_secret, b"perijove: launches from learning systems", "sha256"
-        )
+        self._key = hmac.digest(cookie_secret, b"perijove: launches by learning systems", "sha256")
         self._clock = clock
 
     def begin(self, platform: str, browser: str) -> Trip:
         """A new trip to a platform, of the browser that holds the secret `browser`."""
         nonce = secrets.token_urlsafe(24)
-        facts = {"nonce": nonce, "browser": _digest(browser), "one": secrets.token_urlsafe(12)}
-        return Trip(self._seal(f"lti-state:{platform}", facts), nonce)
+        facts = json.dumps({"nonce": nonce, "browser": _digest(browser)})
+        at = self._clock.now().timestamp
+        sealed = create_signed_value(self._key, _name(platform), facts, clock=at)
+        return Trip(sealed.decode(), nonce)
 
     def back(self, platform: str, state: str, browser: str) -> Trip | None:
         """The trip that this browser began in the last ten minutes, else None."""
-        facts = self._open(f"lti-state:{platform}", state, TRIP_LIFE)
-        if facts is None or not browser:
+        if not browser or not state.isascii() or len(state) > MAX_STATE:
             return None
-        if not hmac.compare_digest(str(facts.get("browser")), _digest(browser)):
+        at, life = self._clock.now().timestamp, TRIP_LIFE / _DAY
+        found = decode_signed_value(self._key, _name(platform), state, life, clock=at)
+        facts = json.loads(found) if found else {}
+        if not hmac.compare_digest(facts.get("browser", ""), _digest(browser)):
             return None
-        return Trip(state, str(facts["nonce"]))
+        return Trip(state, facts["nonce"])
 
-    def ticket(self, purpose: str, launch: Launch, **more: str) -> str:
-        """A verified launch, to be shown again by the same browser within a quarter of an hour."""
-        facts = {"launch": asdict(launch), "one": secrets.token_urlsafe(12), **more}
-        return self._seal(f"lti-{purpose}:{launch.platform}", facts)
 
-    def launch_of(
-        self, purpose: str, platform: str, ticket: str
-    ) -> tuple[Launch, Mapping[str, Any]] | None:
-        """The launch in a ticket, and what else was put into it."""
-        facts = self._open(f"lti-{purpose}:{platform}", ticket, TICKET_LIFE)
-        return (launch_from(facts["launch"]), facts) if facts else None
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A launch that holds, and who it is, where that is known: they have something to choose."""
 
-    def _seal(self, name: str, facts: Mapping[str, Any]) -> str:
-        at = self._clock.now().timestamp
-        return create_signed_value(self._key, name, json.dumps(facts), clock=at).decode()
+    launch: Launch
+    hub_name: str = ""
+    context: str = ""
 
-    def _open(self, name: str, sealed: str, life: timedelta) -> dict[str, Any] | None:
-        if not sealed.isascii() or len(sealed) > MAX_SEALED:
+
+class WaitingRoom:
+    """Bounded, the oldest is forgotten first; whoever has the ticket is served, once."""
+
+    def __init__(self, clock: Clock, most: int = 2000) -> None:
+        self._clock = clock
+        self._most = most
+        self._kept: OrderedDict[str, tuple[datetime, Waiting]] = OrderedDict()
+
+    def enter(self, waiting: Waiting) -> str:
+        """The ticket."""
+        ticket = secrets.token_urlsafe(32)
+        self._kept[ticket] = (self._clock.now(), waiting)
+        while len(self._kept) > self._most:
+            self._kept.popitem(last=False)
+        return ticket
+
+    def look(self, platform: str, ticket: str) -> Waiting | None:
+        """Who waits with this ticket, for a quarter of an hour at most."""
+        at, waiting = self._kept.get(ticket, (None, None))
+        if at is None or waiting is None or waiting.launch.platform != platform:
             return None
-        at = self._clock.now().timestamp
-        found = decode_signed_value(self._key, name, sealed, max_age_days=life / _DAY, clock=at)
-        return json.loads(found) if found else None
+        if self._clock.now() - at > WAIT_LIFE:
+            return None
+        return waiting
+
+    def leave(self, ticket: str) -> None:
+        """The ticket is used up."""
+        self._kept.pop(ticket, None)
 
 
-def launch_from(facts: Mapping[str, Any]) -> Launch:
-    """A launch from what `dataclasses.asdict` made of it."""
-    context, linking = facts["context"], facts["linking"]
-    services = {**facts["services"], "scopes": tuple(facts["services"]["scopes"])}
-    return Launch(
-        **{
-            **facts,
-            "context": Context(**context) if context else None,
-            "linking": Linking(**linking) if linking else None,
-            "services": Services(**services),
-        }
-    )
+def _name(platform: str) -> str:
+    return f"lti-state:{platform}"
 
 
 def _digest(browser: str) -> str:

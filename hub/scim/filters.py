@@ -51,9 +51,6 @@ class _Transpiler(FilterVisitor[Condition]):
             raise InvalidFilterException(detail="the filter is too deep") from error
 
     def visit_comparison(self, node: Comparison) -> Condition:
-        self._terms += 1
-        if self._terms > _MAX_TERMS:
-            raise InvalidFilterException(detail=f"a filter has at most {_MAX_TERMS} comparisons")
         return self._compare(node.attr_path)(node.op, node.value)
 
     def visit_present(self, node: Present) -> Condition:
@@ -74,6 +71,9 @@ class _Transpiler(FilterVisitor[Condition]):
         raise InvalidFilterException(detail=f"{node} cannot be used in a filter here")
 
     def _compare(self, path: Any) -> Compare:
+        self._terms += 1
+        if self._terms > _MAX_TERMS:
+            raise InvalidFilterException(detail=f"a filter has at most {_MAX_TERMS} comparisons")
         name = str(path).casefold()
         if name.startswith("urn:"):
             name = name.rpartition(":")[2]

@@ -16,7 +16,6 @@ from hub.settings import SCIM_PREFIX
 from hub.store import audit
 from hub.store.access_tables import ScimGroupRow, ScimMemberRow, ScimUserRow, ServiceKeyRow
 from hub.store.ids import new_id
-from hub.store.tables import PersonRow
 
 _MAX_NAME = 200
 _MAX_MEMBERS = 20_000
@@ -161,18 +160,10 @@ def _view(control: Control, session: Session, row: ScimGroupRow, *, members: boo
 
 
 def _shown(control: Control, session: Session, group_id: str) -> list[GroupMember]:
-    rows = session.exec(
-        select(PersonRow.id, PersonRow.display_name)
-        .join(ScimMemberRow, col(ScimMemberRow.person_id) == PersonRow.id)
-        .where(ScimMemberRow.group_id == group_id)
-        .order_by(PersonRow.id)
-    ).all()
     place = f"{control.settings.url}{SCIM_PREFIX}/Users/"
     return [
-        GroupMember.model_validate(
-            {"value": id_, "display": name, "type": "User", "$ref": place + id_}
-        )
-        for id_, name in rows
+        GroupMember.model_validate({"value": id_, "type": "User", "$ref": place + id_})
+        for id_ in sorted(_members(session, group_id))
     ]
 
 

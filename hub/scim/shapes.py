@@ -129,9 +129,6 @@ class GroupMember(ComplexAttribute):
     type: Annotated[str | None, Mutability.immutable] = Field(None, examples=["User"])
     """Always User: groups of groups are not taken."""
 
-    display: Annotated[str | None, Mutability.read_only] = None
-    """The name of the user."""
-
 
 class Group(Resource[Any]):
     """A group of users. Its name is what rules look at."""

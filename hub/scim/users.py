@@ -57,6 +57,8 @@ def create(control: Control, actor: Actor, wanted: User) -> Kept:
         _demand_free_name(session, key, wanted)
         person = _person_for(control, session, key, wanted)
         row = ScimUserRow(id=person.id, key_id=key.id, user_name="", created_at=now, changed_at=now)
+        if wanted.active is None:
+            wanted.active = True
         _write(control, session, key, row, person, wanted)
         return _finish(control, session, key, row, person, "scim-user-added")
 
@@ -311,7 +313,9 @@ def _view(
     control: Control, row: ScimUserRow, person: PersonRow, groups: list[GroupMembership]
 ) -> User:
     user = User.model_validate(row.attributes)
-    user.id, user.active = row.id, person.active
+    user.id = row.id
+    if user.active is not None:
+        user.active = person.active
     user.groups = groups or None
     return with_version(user, "User", row, control.settings.url)
 

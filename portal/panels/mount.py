@@ -24,6 +24,7 @@ from tornado.web import HTTPError, RequestHandler
 from portal.config import PREFIX
 from portal.door import Portal, same_origin, visitor
 from portal.panels.attendance import attendance_page
+from portal.panels.desk import desk_page
 from portal.panels.inventory import inventory_page
 from portal.panels.launch import launch_page
 from portal.panels.room import room_page
@@ -142,6 +143,7 @@ def mount(portal: Portal) -> tuple[BokehTornado, Callable[[], Awaitable[None]]]:
     """The application to route `PANELS` to, running, and what ends it."""
     pages = {
         "/launch": launch_page, "/usage": usage_page, "/inventory": inventory_page,
+        "/desk": desk_page,
         "/room": room_page, "/spending": spending_page, "/attendance": attendance_page,
     }  # fmt: skip
     applications = build_applications(

@@ -23,7 +23,7 @@ td { padding: 9px 14px 9px 2px; border-bottom: 1px solid var(--edge); vertical-a
   font-variant-numeric: tabular-nums; }
 td.right { text-align: right; }
 .muted { color: var(--muted); font-size: 14px; }
-.good { color: var(--good); font-size: 13px; }
+.good { color: var(--good); font-size: 13px; white-space: nowrap; }
 .tag { display: inline-block; font-size: 12px; font-weight: 620; padding: 1px 8px;
   border-radius: 12px; background: var(--amber-soft); color: var(--amber); margin-left: 6px; }
 .state { font-size: 13px; font-weight: 620; padding: 2px 10px; border-radius: 20px;

@@ -48,7 +48,7 @@ export class Form {
     });
     const wrong = h("span.wrong", { id: `${id}-wrong` });
     this.places.set(parts(path).join("."), { control, wrong });
-    return h("label.field", { for: id }, h("span", null, label, props.required ? "" : ""), control, hint ? h("span.hint", { id: `${id}-hint` }, hint) : "", wrong);
+    return h("div.field", null, h("label", { for: id }, label), control, hint ? h("span.hint", { id: `${id}-hint` }, hint) : "", wrong);
   }
 
   /** Boxes for a list of values at `path`: which of `options` ([value, words]) are in it. */
@@ -157,7 +157,7 @@ export function rosterPicker(then, given = {}) {
   const area = h("textarea", { id: "roster-text", spellcheck: "false", placeholder: "id,name,email,group\ns1234,Ada Lovelace,ada@example.org," });
   area.value = given.csv || "";
   const say = (kind, words) => { said.className = kind; said.textContent = words; };
-  const picker = h("input", { type: "file", id: "roster-file", accept: ".csv,.tsv,.txt,text/csv,text/plain", onchange: async () => {
+  const picker = h("input", { type: "file", id: "roster-file", "aria-describedby": "roster-hint", accept: ".csv,.tsv,.txt,text/csv,text/plain", onchange: async () => {
     const [file] = picker.files;
     if (!file) return;
     try {
@@ -168,6 +168,6 @@ export function rosterPicker(then, given = {}) {
     } catch (error) { say("wrong-line", words(error)); picker.value = ""; }
   } });
   area.addEventListener("change", () => { picker.value = ""; say("hint", ""); then({ file: "", csv: area.value, name: "" }); });
-  return h("div", null, h("label.field", { for: "roster-file" }, "CSV file", picker, h("span.hint", null, "Columns: id (or student id), name, email, group, role. Only the first is needed; the order does not matter.")), said,
+  return h("div", null, h("div.field", null, h("label", { for: "roster-file" }, "CSV file"), picker, h("span.hint", { id: "roster-hint" },  "Columns: id (or student id), name, email, group, role. Only the first is needed; the order does not matter.")), said,
     h("details", { open: Boolean(given.csv) }, h("summary.hint", null, "Or paste the list here"), h("label.field", { for: "roster-text" }, h("span.sr", null, "List as text"), area)));
 }

@@ -25,7 +25,7 @@ export async function clone(course) {
 }
 
 function row(course) {
-  const act = (label, onclick) => h("button.button.small", { type: "button", "aria-label": `${label}: ${course.name}`, onclick }, label);
+  const act = (label, onclick) => h("button.button.small.hide-phone", { type: "button", "aria-label": `${label}: ${course.name}`, onclick }, label);
   const managed = course.may?.manage;
   return h("tr", null, h("td", null, h("a", { href: address(course) }, h("strong", null, course.name)), h("div.small.muted", null, [course.term, course.tenant_name].filter(Boolean).join(" · "))),
     h("td", null, stateTag(course)), h("td.hide-phone.small", null, ["active", "upcoming"].includes(course.state) ? hours(course.next_hours) : "–"),
@@ -37,21 +37,21 @@ export function listPage() {
   const body = h("tbody");
   const more = h("div.pager");
   const add = h("a.button.primary", { href: `${prefix}courses/new`, hidden: true }, "New course");
-  const search = h("input", { type: "search", id: "find-course", placeholder: "Name, term or short name", oninput: () => { clearTimeout(timer); timer = setTimeout(() => load(), 250); } });
-  let timer, last = 0;
+  const state = h("select", { id: "which", onchange: () => load() }, [["current", "Now and to come"], ["over", "Over"], ["all", "All"]].map(([value, name]) => h("option", { value }, name)));
+  let last = 0;
   $("main").replaceChildren(h("div.page-head", null, h("div", null, h("h1", null, "Courses"), h("p", null, "Those that you take, teach or look after.")), add),
-    h("section.card", { "aria-label": "Courses" }, h("div.filters", null, h("label.field.grow", { for: "find-course" }, "Find", search)),
+    h("section.card", { "aria-label": "Courses" }, h("div.filters", null, h("label.field", { for: "which" }, "Show", state)),
       h("div.scroll", null, h("table", null, h("thead", null, h("tr", null, [["Course"], ["State"], ["Lab hours", "hide-phone"], ["People", "hide-phone"], [""]].map(([name, cls]) => h(`th${cls ? `.${cls}` : ""}`, { scope: "col" }, name)))), body)), more));
   watch((kind) => { if (kind === "me" && known.me) add.hidden = !mayAdd(known.me); });
 
   async function load(cursor = "") {
     const mine = last += 1;
     try {
-      const page = await api(`courses?limit=50${search.value.trim() ? `&search=${encodeURIComponent(search.value.trim())}` : ""}${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""}`);
+      const page = await api(`courses?limit=50&state=${state.value}${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""}`);
       if (mine !== last) return;
       const rows = page.items.map(row);
       if (cursor) body.append(...rows);
-      else body.replaceChildren(...(rows.length ? rows : [h("tr", null, h("td.muted", { colspan: 5 }, search.value.trim() ? "No course has that in its name." : "You are in no course yet. A link or a list of your instructor brings you in."))]));
+      else body.replaceChildren(...(rows.length ? rows : [h("tr", null, h("td.muted", { colspan: 5 }, state.value === "over" ? "None has ended." : "You are in no course at the moment. A link or a list of your instructor brings you in."))]));
       more.replaceChildren(page.next ? h("button.button", { type: "button", onclick: () => load(page.next) }, "Show more") : "");
     } catch (error) { body.replaceChildren(h("tr", null, h("td.muted", { colspan: 5 }, sentence(error.message), ". ", sentence(error.next)))); }
   }

@@ -85,10 +85,14 @@ export async function staffPage(course) {
     try { now = await postOnce(`${path()}/end`, {}); toast("The course has ended"); draw(); } catch (error) { tellError(error); }
   }
 
+  async function reopen() {
+    try { now = await postOnce(`${path()}/reopen`, {}); toast("The course goes on until its last day"); draw(); } catch (error) { tellError(error); }
+  }
+
   function draw() {
     const act = (kind, label, onclick) => h(`button.button${kind}`, { type: "button", onclick }, label);
     main.replaceChildren(...SECTIONS.map(section), material(), h("section.card", { "aria-label": "More" }, h("h2", null, "More"),
-      h("div.acts", null, act("", "Add credits", money), act("", "Clone for next term", () => clone(now)), ["active", "upcoming"].includes(now.state) ? act(".danger", "End the course", end) : "")));
+      h("div.acts", null, act("", "Add credits", money), act("", "Clone for next term", () => clone(now)), ["active", "upcoming"].includes(now.state) ? act(".danger", "End the course", end) : now.state === "ended" ? act("", "Open the course again", reopen) : "")));
     document.querySelector(".page-head h1")?.closest(".page-head").replaceWith(courseHead(now, "settings")[0]);
   }
   $("main").replaceChildren(...courseHead(now, "settings"), main);

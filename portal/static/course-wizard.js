@@ -34,7 +34,7 @@ export function basics(form, where) {
   return h("div.form", null, where || "", form.field("term", "Term", { maxlength: 60, placeholder: "Spring 2027" }),
     h("div.pair", null, form.field("first_day", "First day", { type: "date", required: true }), form.field("last_day", "Last day", { type: "date", required: true })),
     form.field("time_zone", "Time zone", { list: "zones", maxlength: 60, hint: "Lab hours keep to these clocks, also when they change in spring and autumn." }), ZONES(),
-    form.field("clean_up_days", "Clean-up after the last day, in days", { type: "number", min: 0, max: 365, numeric: true, empty: 14, hint: "Then each student's course folder is exported for the staff, and roles and unused credits go back." }));
+    form.field("clean_up_days", "Days until clean-up", { type: "number", min: 0, max: 365, numeric: true, empty: 14, hint: "After the course has ended. Then each student's course folder is exported for the staff, and roles and unused credits go back." }));
 }
 
 /** A choice among the values that the offer allows; what is not chosen stays as the offer has it. */
@@ -72,8 +72,8 @@ export function limits(form, more = "") {
   const group = (path, i, remove) => h("fieldset.choice", null, h("legend", null, `Group ${i + 1}`), form.field(`${path}.name`, "Name", { required: true, maxlength: 60, placeholder: "Quiz" }),
     h("div.trio", null, LIMITS.slice(0, 3).map((one) => limit(form, `${path}.student_limits`, one))), h("div", null, h("button.button.small", { type: "button", onclick: remove }, "Remove this group")));
   return h("div.form", null,
-    h("fieldset.choice", null, h("legend", null, "Each student, at a time"), form.field("student.credits", "Credits", { inputmode: "decimal", empty: "0", hint: "Given when a student joins, from the course's credits." }), h("div.trio", null, LIMITS.map((one) => limit(form, "student.limits", one)))),
-    h("fieldset.choice", null, h("legend", null, "All of them together, at a time"), more, h("div.trio", null, LIMITS.filter(([name]) => name !== "workloads").map((one) => limit(form, "limits", [one[0], one[1], { gpu: "8", cpu: "64", memory: "256Gi", "gpu-hours": "2000" }[one[0]]])))),
+    h("fieldset.choice", null, h("legend", null, "Each student"), form.field("student.credits", "Credits", { inputmode: "decimal", empty: "0", hint: "Given when a student joins, from the course's credits." }), h("p.hint", null, "At most at a time; empty: no limit here."), h("div.trio", null, LIMITS.map((one) => limit(form, "student.limits", one)))),
+    h("fieldset.choice", null, h("legend", null, "All of them together"), more, h("p.hint", null, "At most at a time; empty: what the tenant above allows."), h("div.trio", null, LIMITS.filter(([name]) => name !== "workloads").map((one) => limit(form, "limits", [one[0], one[1], { gpu: "8", cpu: "64", memory: "256Gi", "gpu-hours": "2000" }[one[0]]])))),
     h("fieldset.choice", null, h("legend", null, "Groups with limits of their own"), h("p.hint", null, "For example a quiz group without GPU (0), and a bigger one for projects."), rows(form, "groups", { build: group, blank: () => ({ id: "", name: "", student_limits: {} }), add: "Add a group", none: "Everybody has the same limits." })));
 }
 

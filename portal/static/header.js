@@ -28,6 +28,9 @@ function ribbon(site) {
       h("ul", null, lines.map((line) => h("li", null, sentence(line))))) : "");
 }
 
+/** Whoever may set limits of some people has a part of the console. */
+const mayAdminister = (me) => me.platform_admin || me.person.memberships.some((m) => ["admin", "instructor"].includes(m.role));
+
 function person(me) {
   const name = me.person.display_name || me.person.login;
   $("person").setAttribute("aria-label", `Your account: ${name}`);
@@ -35,6 +38,7 @@ function person(me) {
   $("who").replaceChildren(h("strong", null, name), h("br"), h("span.muted.small", null, me.person.login));
   for (const node of document.querySelectorAll("[data-admin]")) node.hidden = !me.platform_admin;
   for (const node of document.querySelectorAll("[data-staff]")) node.hidden = !mayReserve(me);
+  for (const node of document.querySelectorAll("[data-console]")) node.hidden = !mayAdminister(me);
   const here = document.querySelector(".main-nav [aria-current]");
   const row = here?.closest(".main-nav"); // on a phone it scrolls
   if (row) row.scrollLeft = here.offsetLeft - row.clientWidth / 2;

@@ -19,5 +19,7 @@ if (page === "workloads" && id) workloadPage(decodeURIComponent(id));
 else if (page === "courses" || page === "join") {
   // Fetched only here: nobody else waits for them.
   import("./course-pages.js").then((pages) => pages.show(page, decodeURIComponent(id || ""), part || ""));
+} else if (page === "console") {
+  import("./desk.js").then((pages) => pages.consolePage());
 } else ({ "": menuPage, workloads: workloadsPage, launch: launchPage, usage: usagePage, inventory: inventoryPage, people: peoplePage, reservations: reservationsPage }[page])?.();
 begin();

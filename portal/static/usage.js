@@ -3,6 +3,9 @@ import { api, download, tellError } from "./api.js";
 import { $, clock, credits, h, now, prefix, sentence } from "./dom.js";
 import { frame } from "./frames.js";
 
+/** Asking for more is fetched only when this page is open. */
+const requests = (box) => import("./desk-requests.js").then((part) => part.myRequests(box));
+
 /** A day as `<input type=date>` writes it, by the visitor's clock. */
 const day = (at) => [at.getFullYear(), String(at.getMonth() + 1).padStart(2, "0"), String(at.getDate()).padStart(2, "0")].join("-");
 
@@ -32,9 +35,11 @@ export async function usagePage() {
   const more = h("button.button.gap", { type: "button", hidden: true }, "Show older");
   const table = h("div.scroll", null, h("table", null, h("caption.sr", null, "Statement, the newest first"),
     h("thead", null, h("tr", null, ["When", "What", "Workload"].map((t) => h("th", { scope: "col" }, t)), h("th.right", { scope: "col" }, "Credits"))), rows));
+  const asking = h("section.card.gap", { "aria-labelledby": "h-more" });
   const statement = h("section.card.gap", { "aria-labelledby": "h-st" }, h("h2", { id: "h-st" }, "Statement"), table, more);
   $("main").replaceChildren(h("div.page-head", null, h("div", null, h("h1", null, "Usage"), h("p", null, "Credits are held before a start and settled by the second when it ends."))), tiles,
-    h("section.card", { "aria-labelledby": "h-burn" }, h("h2", { id: "h-burn" }, "Balance over time"), frame("panels/usage", "Balance over time")), files(), statement);
+    h("section.card", { "aria-labelledby": "h-burn" }, h("h2", { id: "h-burn" }, "Balance over time"), frame("panels/usage", "Balance over time")), files(), asking, statement);
+  requests(asking);
 
   let cursor = "";
   async function load() {

@@ -301,7 +301,7 @@ async def test_closing_an_account_ends_everything_of_it(site: Site) -> None:
         seen = await site.until_status("admin", workload, "stopped")
         assert seen["reason_code"] == "deactivated"
     assert site.hub.ended_sessions == ["mia"]
-    assert (await site.call("mia", "GET", "/me")).status == 401
+    assert (await site.call("mia", "GET", "/me")).status == 403
     again = await site.call("admin", "POST", "/people/mia/activate")
     assert again.body["active"]
     assert (await site.call("mia", "GET", "/me")).status == 200

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import event
-from sqlmodel import select
+from sqlmodel import delete, select
 
 from catalog.clock import ManualClock
 from catalog.errors import BadValue, Conflict
@@ -24,6 +24,8 @@ from tests.site import NODES, Site, build_control, settings_in
 async def site(tmp_path: Path):  # noqa: ANN201 (a fixture)
     """Science with the groups lab and field; art beside it. Deans administer science, not above."""
     async with Site(tmp_path) as site:
+        with site.control.store.write() as session:
+            session.exec(delete(QuotaRow))
         boss = actor_of(site.control, "admin")
         for name, parent in (
             ("science", "main"), ("art", "main"), ("lab", "science"), ("field", "science"),
@@ -204,11 +206,11 @@ async def test_a_preview_tells_who_is_over_and_changes_nothing(site: Site) -> No
     told = await preview(site, "admin", wish("lab", limit="0.1"))
     assert not told["refused"]
     assert told["lines"] == [
-        {"name": "gpu of Lab", "before": "no limit", "after": "0.1 GPU", "changes": True}
+        {"name": "gpu of Lab", "before": "no limit", "after": "1/10 GPU", "changes": True}
     ]
     (over,) = told["consequences"]
     assert over["kind"] == "over"
-    assert over["text"].startswith("Lab holds 1/4 GPU and may then hold 0.1 GPU. Nothing is stopped")
+    assert over["text"].startswith("Lab holds 1/4 GPU and may then hold 1/10 GPU. Nothing is stopped")
     assert quotas(site.control) == before
     (sam,) = (await preview(site, "tess", wish("lab", person="*", limit="0.1")))["consequences"]
     assert sam["text"].startswith("sam holds 1/4 GPU")

@@ -112,10 +112,10 @@ async def test_an_assistant_starts_for_one_and_the_room_shows_it(room: Site) -> 
     await room.until_status("mia", lab, "running")
     seat = (await seats(room))["mia"]
     assert (seat["status"], seat["share"]["milli"], seat["idle_s"]) == ("running", 250, 0)
-    assert seat["gpu_percent"] is None
+    assert seat["gpu_use"] is None
     room.engine.gpu_percent = 17
-    assert (await seats(room))["mia"]["gpu_percent"] == 17
-    assert (await seats(room))["max"]["gpu_percent"] is None
+    assert (await seats(room))["mia"]["gpu_use"] == 17
+    assert (await seats(room))["max"]["gpu_use"] is None
     assert room.row(lab).tenant_id == "lab101"
     with room.control.store.read() as session:
         (line,) = session.exec(select(AuditRow).where(AuditRow.action == "start-for")).all()

@@ -259,7 +259,7 @@ def test_a_closed_account_gets_in_no_more(campus: Campus) -> None:
             headers={"Authorization": f"token {admin}"}, json={}, trust_env=False,
         )  # fmt: skip
         assert closed.is_success, closed.text
-        assert me(visitor).status_code == 401
+        assert me(visitor).status_code == 403
         page = later.sign_in(campus.north, "eve")
         assert page.status_code == 403
         assert "This account is closed" in page.text

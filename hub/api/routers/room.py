@@ -40,6 +40,7 @@ async def look_file(course: str, control: ControlArg, actor: ActorArg, hub: HubA
     """The same as CSV."""
     view = await look(course, control, actor, hub)
     head = ("login", "name", "role", "group", "status", "reason", "lease_ends_at", "memory_mib",
+            "gpu_use",
             "credits", "attended")  # fmt: skip
     rows = [[getattr(seat, name) for name in head] for seat in view.people]
     return _csv(f"{course}-room", head, rows)
@@ -191,7 +192,7 @@ def _seat_view(
         starts_at=lab_view.starts_at if lab_view and waits else None,
         share=lab_view.share if lab_view else None,
         memory_mib=seat.seen.memory_bytes // MIB if seat.seen else 0,
-        gpu_percent=_gpu_percent(seat, lab_view),
+        gpu_use=_gpu_use(seat, lab_view),
         memory_limit_mib=lab_view.memory_mib if lab_view else 0,
         idle_s=idle, lease_ends_at=lab_view.lease_ends_at if lab_view else None,
         can_extend=bool(lab_view and lab_view.can_extend),
@@ -199,7 +200,7 @@ def _seat_view(
     )  # fmt: skip
 
 
-def _gpu_percent(seat: room.Seat, lab_view: schema.WorkloadView | None) -> int | None:
+def _gpu_use(seat: room.Seat, lab_view: schema.WorkloadView | None) -> int | None:
     if seat.seen is None or lab_view is None or lab_view.share.milli == 0:
         return None
     return seat.seen.gpu_percent

@@ -5,7 +5,7 @@ from typing import Any
 
 from hub import people
 from hub.policy import Actor
-from tests.site import Site
+from tests.site import V1, Site
 
 CALLERS = (
     "anonymous", "owner", "member", "assistant", "instructor", "admin", "other-admin", "platform",
@@ -22,7 +22,8 @@ Row = tuple[Make, Any, str]
 """How to make it, the body, and a status for each caller. The two of services may be left out where
 people alone are let in."""
 Rows = dict[tuple[str, str], Row]
-"""By method and path below ``/services/control/v1``, each parameter written ``{id}``."""
+"""By method and path below ``/services/control/v1`` (or the whole path, from ``/services`` on), each
+parameter written ``{id}``."""
 
 
 def nothing(site: Site, owner: Actor) -> str:
@@ -41,6 +42,11 @@ PLATFORM_ONLY = "401 403 403 403 403 403 403 200 403 401 503"
 TENANT_ADMINS = "401 403 403 403 403 200 200 200 403 401 503"
 TEACHERS = "401 403 403 403 200 200 200 200 403 401 503"
 MANAGED = "401 403 404 403 403 200 404 200 403 401 503"
+
+
+def whole(path: str) -> str:
+    """A row's path as it is called."""
+    return path if path.startswith("/services/") else V1 + path
 
 
 def statuses(expected: str) -> dict[str, int]:

@@ -27,11 +27,11 @@ def asked(site: Site, owner: Actor) -> str:
     """Somebody asks the owner to look into their lab."""
     from tests.api.test_who_may import running
 
-    lab = running(site, owner)
+    lab, visitor = running(site, owner), platform(site).person_id
     with site.control.store.write() as session:
         row = VisitRow(
             id=f"v-{lab}", workload_id=lab, tenant_id="blue", student_id=owner.person_id,
-            visitor_id=platform(site).person_id, asked_at=site.clock.now(),
+            visitor_id=visitor, asked_at=site.clock.now(),
         )  # fmt: skip
         session.add(row)
     return f"v-{lab}"

@@ -41,6 +41,17 @@ class Peer:
             "client_id": "perijove", "client_secret": SECRET, "allowed": "everyone", **more,
         }  # fmt: skip
 
+    def put(self, login: str, claims: dict[str, Any]) -> None:
+        """An account is added, or says something else from now on."""
+        httpx.put(self._account(login), json=claims, trust_env=False).raise_for_status()
+
+    def remove(self, login: str) -> None:
+        """An account is deleted."""
+        httpx.delete(self._account(login), trust_env=False).raise_for_status()
+
+    def _account(self, login: str) -> str:
+        return f"{self.issuer}/test/accounts/{login}"
+
 
 @contextmanager
 def running(
@@ -53,6 +64,7 @@ def running(
         "client_id": "perijove",
         "client_secret": SECRET,
         "redirect_uris": [f"{ours}/callback"],
+        "grant_types": ["authorization_code", "refresh_token"],
         "post_logout_redirect_uris": [f"{site}/hub/login"],
         "backchannel_logout_uri": f"{ours}/backchannel-logout",
         "backchannel_logout_session_required": True,

@@ -1,7 +1,8 @@
 // A real OpenID provider for tests: `node provider.mjs` with its set-up as JSON in OIDC_PEER.
 //
 // {"port", "client": {metadata of the one client}, "accounts": {login: {claims}}}
-// Sign-in and consent are the package's own development pages: any password is right.
+// Sign-in and consent are the package's own development pages: any password is right. Accounts change
+// while it runs: PUT /test/accounts/LOGIN with claims, DELETE to remove one.
 import { generateKeyPairSync } from 'node:crypto';
 
 import Provider from 'oidc-provider';
@@ -29,6 +30,7 @@ const provider = new Provider(issuer, {
   },
   scopes: ['openid', 'offline_access', 'profile', 'email', 'groups'],
   conformIdTokenClaims: false,
+  rotateRefreshToken: true,
   pkce: { required: () => true },
   features: { backchannelLogout: { enabled: true }, rpInitiatedLogout: { enabled: true } },
   findAccount: (_, login) => {
@@ -38,6 +40,19 @@ const provider = new Provider(issuer, {
   // The package refuses to call loopback addresses, which is where tests live.
   fetch: (url, options) => globalThis.fetch(url, { ...options, dispatcher: undefined }),
   cookies: { keys: ['only for tests'] },
+});
+
+provider.use(async (context, next) => {
+  const login = context.path.match(/^\/test\/accounts\/([^/]+)$/)?.[1];
+  if (!login) return next();
+  if (context.method === 'DELETE') {
+    delete accounts[login];
+  } else {
+    const parts = [];
+    for await (const part of context.req) parts.push(part);
+    accounts[login] = JSON.parse(Buffer.concat(parts).toString());
+  }
+  context.body = 'done';
 });
 
 provider.listen(port, '127.0.0.1', () => console.log('ready'));

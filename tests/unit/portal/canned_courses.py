@@ -136,7 +136,9 @@ class Courses:
 
     async def add(self, request: web.Request) -> web.Response:
         body = await self._body(request)
-        made = course(body["id"], body["name"], "instructor", term=body["term"], waiting_to_join=120)
+        made = course(
+            body["id"], body["name"], "instructor", term=body["term"], waiting_to_join=120
+        )
         self.items.append(made)
         return web.json_response(made, status=201)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from portal.layout import STATIC
+from portal.layout import STATIC, Layout
 from tests.unit.portal.canned import TOKEN
 from tests.unit.portal.peers import Running, running_portal
 
@@ -12,7 +12,21 @@ PORTAL = "/services/portal/"
 
 
 @pytest.mark.parametrize(
-    "path", ["", "workloads", "workloads/w-run", "usage", "inventory", "people", "launch?offer=x"]
+    "path",
+    [
+        "",
+        "workloads",
+        "workloads/w-run",
+        "usage",
+        "inventory",
+        "people",
+        "launch?offer=x",
+        "courses",
+        "courses/new",
+        "courses/phys-101",
+        "courses/phys-101/open",
+        "join?token=x",
+    ],
 )
 async def test_every_page_is_the_small_shell(browser: aiohttp.ClientSession, path: str) -> None:
     async with browser.get(PORTAL + path) as answer:
@@ -39,7 +53,19 @@ async def test_assets_are_immutable_under_their_digest(browser: aiohttp.ClientSe
 
 
 def test_the_shell_stays_under_its_budget() -> None:
-    assert sum(path.stat().st_size for path in STATIC.iterdir()) < 120_000
+    layout = Layout()
+    eager = {name for name in layout.assets if not name.endswith(".js")} | set(layout.modules())
+    assert "course-wizard.js" not in eager, "a student waits for no wizard"
+    assert sum(len(layout.assets[name]) for name in eager) < 120_000
+    assert sum(path.stat().st_size for path in STATIC.iterdir()) < 200_000
+
+
+@pytest.mark.parametrize(
+    "path", ["courses/UPPER", "courses/a", "courses/phys/open/more", "courses/-x", "join/x"]
+)
+async def test_what_is_no_course_is_no_page(browser: aiohttp.ClientSession, path: str) -> None:
+    async with browser.get(PORTAL + path) as answer:
+        assert answer.status == 404
 
 
 async def test_strangers_go_through_the_hub_and_come_back(running: Running) -> None:

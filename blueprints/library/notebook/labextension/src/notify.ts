@@ -6,6 +6,7 @@ import type { Announcement, Inside, Visit } from './shapes';
 import { by, clock, cut, due, minutes, sentence, span } from './words';
 
 const COUNT_MS = 5000;
+const MOST = 2;
 
 /** Why something that a person asked for was not done. */
 export function sayTrouble(error: Error): void {
@@ -64,7 +65,7 @@ export class Notifier {
       this.told.tell(about, ...what);
     };
     this.ending(inside, left, say);
-    inside.announcements.forEach(message => this.message(message, say));
+    this.messages(inside.announcements, say);
     inside.visits.filter(visit => !visit.ends_at).forEach(visit => this.visit(visit, say));
     this.told.keep(still);
     this.sayExtended(inside);
@@ -97,6 +98,20 @@ export class Notifier {
     say(`ending ${inside.ends_at} ${warning}`, cut(`This notebook ends in ${when}. ${advice}`), 'warning', possible === false ? [] : [extend]);
   }
 
+  /** The newest by themselves; what is more waits in the panel. */
+  private messages(all: Announcement[], say: Say): void {
+    const shown = all.length > MOST + 1 ? all.slice(0, MOST) : all;
+    shown.forEach(message => this.message(message, say));
+    const more = all.length - shown.length;
+    if (more) {
+      say('more messages', `There are ${more} more messages.`, 'info', [this.read('Read them')]);
+    }
+  }
+
+  private read(label: string): Notification.IAction {
+    return { label, callback: event => { event.preventDefault(); this.open(); } };
+  }
+
   private message(message: Announcement, say: Say): void {
     const actions: Notification.IAction[] = [
       { label: 'Got it', displayType: 'accent', callback: () => this.model.putAway(message.id).catch(sayTrouble) }
@@ -104,7 +119,7 @@ export class Notifier {
     const whole = `${message.tenant_name}: ${message.text}`;
     const text = cut(whole);
     if (text !== whole) {
-      actions.unshift({ label: 'Read it', callback: event => { event.preventDefault(); this.open(); } });
+      actions.unshift(this.read('Read it'));
     }
     say(`message ${message.id}`, text, message.level === 'warning' ? 'warning' : 'info', actions);
   }

@@ -1,5 +1,4 @@
 /** The panel over the status bar: everything in words, messages until they are put away, buttons. */
-import { showPopup } from '@jupyterlab/statusbar';
 import { Widget } from '@lumino/widgets';
 import { button, h, refill } from './dom';
 import type { Model } from './model';
@@ -38,9 +37,10 @@ class Panel extends Widget {
       this.content,
       h('h2', '', inside.name),
       ...(reachable ? [] : [h('p', 'jp-perijove-quiet', 'Perijove does not answer now. Your notebook runs on; this looks again by itself.')]),
+      this.end(inside),
       ...this.messages(inside),
       this.facts(inside),
-      this.end(inside)
+      this.link(inside)
     );
   }
 
@@ -108,10 +108,12 @@ class Panel extends Widget {
       more.classList.add('jp-mod-accept');
       place.append(more);
     }
-    const link = h('a', '', 'Its page in the portal');
-    Object.assign(link, { href: inside.page, target: '_blank', rel: 'noopener' });
-    place.append(link);
     return place;
+  }
+
+  private link(inside: Inside): HTMLElement {
+    const link = h('a', '', 'Its page in the portal');
+    return Object.assign(link, { href: inside.page, target: '_blank', rel: 'noopener' });
   }
 
   private act(done: Promise<void>): void {
@@ -119,16 +121,84 @@ class Panel extends Widget {
   }
 }
 
-let popup: Widget | null = null;
+const MARGIN = 4;
+
+/** The panel where the status line is, above notifications, until Escape or a click elsewhere. */
+class Popup {
+  private readonly panel: Panel;
+  private readonly size = new ResizeObserver(() => this.place());
+
+  constructor(
+    model: Model,
+    private readonly anchor: Anchor,
+    private readonly closed: () => void
+  ) {
+    this.panel = new Panel(model);
+    this.panel.addClass('jp-ThemedContainer');
+    Widget.attach(this.panel, document.body);
+    this.place();
+    this.size.observe(this.panel.node);
+    this.panel.node.addEventListener('keydown', this.key);
+    document.addEventListener('pointerdown', this.elsewhere, true);
+    window.addEventListener('resize', this.place);
+    this.panel.node.focus();
+  }
+
+  close(): void {
+    const inside = this.panel.node.contains(document.activeElement);
+    this.size.disconnect();
+    document.removeEventListener('pointerdown', this.elsewhere, true);
+    window.removeEventListener('resize', this.place);
+    this.panel.dispose();
+    this.closed();
+    if (inside) {
+      this.anchor.focus();
+    }
+  }
+
+  private readonly place = (): void => {
+    const { left, top } = this.anchor.node.getBoundingClientRect();
+    const { style, offsetWidth } = this.panel.node;
+    const most = window.innerWidth - offsetWidth - MARGIN;
+    style.left = `${Math.max(MARGIN, Math.min(left, most))}px`;
+    style.bottom = `${window.innerHeight - top + MARGIN}px`;
+  };
+
+  private readonly key = (event: KeyboardEvent): void => {
+    if (event.key === 'Escape') {
+      event.preventDefault();
+      event.stopPropagation();
+      this.close();
+    }
+  };
+
+  private readonly elsewhere = (event: Event): void => {
+    const to = event.target as Node;
+    if (!this.panel.node.contains(to) && !this.anchor.node.contains(to)) {
+      this.close();
+    }
+  };
+}
+
+interface Anchor {
+  readonly node: HTMLElement;
+  focus(): void;
+}
+
+let popup: Popup | null = null;
 
 /** Opens it at the status line, with the focus in it; a second call closes it. */
-export function toggle(model: Model, anchor: Widget & { focus?: () => void }): void {
-  if (popup && !popup.isDisposed) {
-    popup.dispose();
-    return;
+export function toggle(model: Model, anchor: Anchor): void {
+  if (popup) {
+    popup.close();
+  } else {
+    popup = new Popup(model, anchor, () => (popup = null));
   }
-  const panel = new Panel(model);
-  popup = showPopup({ body: panel, anchor, align: 'right', hasDynamicSize: true });
-  popup.disposed.connect(() => anchor.focus?.());
-  panel.node.focus();
+}
+
+/** Opens it unless it is open. */
+export function open(model: Model, anchor: Anchor): void {
+  if (!popup) {
+    toggle(model, anchor);
+  }
 }

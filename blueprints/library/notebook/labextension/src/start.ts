@@ -4,7 +4,7 @@ import type { ICommandPalette } from '@jupyterlab/apputils';
 import type { IStatusBar } from '@jupyterlab/statusbar';
 import { Model } from './model';
 import { Notifier, sayTrouble } from './notify';
-import { toggle } from './panel';
+import { open, toggle } from './panel';
 import { Status } from './status';
 
 const SHOW = 'perijove:show';
@@ -12,14 +12,14 @@ const EXTEND = 'perijove:extend';
 
 export function start(app: JupyterFrontEnd, bar: IStatusBar, palette: ICommandPalette | null): void {
   const model = new Model();
-  const open = (): void => toggle(model, status);
-  const status: Status = new Status(model, open);
+  const status: Status = new Status(model, () => toggle(model, status));
+  const show = (): void => open(model, status);
   bar.registerStatusItem('perijove-inside:status', { item: status, align: 'right', rank: 900 });
-  new Notifier(model, open);
+  new Notifier(model, show);
   app.commands.addCommand(SHOW, {
     label: 'Time Left, Share and Messages',
     describedBy: { args: { type: 'object', properties: {} } },
-    execute: open
+    execute: show
   });
   app.commands.addCommand(EXTEND, {
     label: 'Extend My Time',

@@ -27,6 +27,7 @@ export class Status extends Widget {
     this.button.type = 'button';
     this.button.setAttribute('aria-haspopup', 'dialog');
     this.button.append(...Object.values(this.parts));
+    Object.values(this.parts).forEach(part => (part.hidden = true));
     this.button.addEventListener('click', open);
     this.node.append(this.button);
     model.changed.connect(() => this.draw());

@@ -1,0 +1,41 @@
+// Lists that the server filters, sorts and pages.
+import { api } from "./api.js";
+import { h, sentence } from "./dom.js";
+
+export const head = (...names) => h("thead", null, h("tr", null, names.map((n) => h("th", { scope: "col" }, n))));
+export const small = (label, name, onclick) => h("button.button.small", { type: "button", "aria-label": `${label}: ${name}`, onclick }, label);
+export const blank = (columns, text) => h("tr", null, h("td.muted", { colspan: columns }, text));
+
+/** A list that the server filters, sorts and pages. `fields` are inputs by the name of their
+ * parameter; `row` makes a line of an item. */
+export function listing({ label, columns, path, fields, row, empty, params = {} }) {
+  const body = h("tbody");
+  const more = h("button.button.gap", { type: "button", hidden: true, onclick: () => load(true) }, "Show more");
+  const count = h("p.sr", { role: "status" });
+  let cursor = "";
+  let asking = 0;
+  async function load(further = false) {
+    const mine = (asking += 1);
+    const query = new URLSearchParams({ ...params, limit: 50 });
+    for (const [name, input] of Object.entries(fields)) if (input.value) query.set(name, input.value);
+    if (further && cursor) query.set("cursor", cursor);
+    try {
+      const page = await api(`${path}?${query}`);
+      if (mine !== asking) return;
+      cursor = page.next || "";
+      const rows = page.items.map((item) => row(item, () => load()));
+      if (further) body.append(...rows);
+      else body.replaceChildren(...(rows.length ? rows : [blank(columns.length, empty)]));
+      count.textContent = `${body.rows.length} shown${cursor ? ", there are more" : ""}`;
+      more.hidden = !cursor;
+    } catch (error) {
+      if (mine === asking) body.replaceChildren(blank(columns.length, `${sentence(error.message)}. ${sentence(error.next)}.`));
+    }
+  }
+  let typing;
+  for (const input of Object.values(fields)) {
+    input.addEventListener(input.type === "search" ? "input" : "change", () => { clearTimeout(typing); typing = setTimeout(load, input.type === "search" ? 250 : 0); });
+  }
+  load();
+  return h("div", null, h("div.scroll", null, h("table", null, h("caption.sr", null, label), head(...columns), body)), more, count);
+}
