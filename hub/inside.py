@@ -232,6 +232,8 @@ def _left(control: Control, session: Session, row: WorkloadRow) -> list[Left]:
         budget, span = use.budget, span_at(use.budget.period, now, zone)
         if budget.dimension not in {Dimension.CREDITS, Dimension.GPU_HOURS}:
             continue
+        if budget.dimension is Dimension.CREDITS and span.ends_at is None:
+            continue  # what the whole site may ever spend says nothing to one notebook
         left = max(0, budget.limit - use.in_span(span, zone))
         found.append(
             Left(budget.dimension, budget.label, left, budget.limit, budget.period, span.ends_at)

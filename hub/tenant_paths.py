@@ -1,6 +1,10 @@
 """The tree of tenants, read once for a transaction."""
 
-from sqlmodel import Session, select
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement
+from sqlmodel import Session, col, select
 
 from hub.store.tables import TenantRow
 
@@ -38,3 +42,10 @@ class TenantPaths:
         together. ``"person:p-1@physics-101"``, ``"person:p-1"``."""
         course = self.course_of(tenant_id)
         return f"person:{person_id}@{course}" if course else f"person:{person_id}"
+
+
+def below(column: Any, roots: Sequence[str]) -> ColumnElement[bool]:
+    """A condition of the database: a tenant's id is one of `roots`, or of a tenant below one."""
+    tree = select(TenantRow.id).where(col(TenantRow.id).in_(roots)).cte(recursive=True)
+    tree = tree.union(select(TenantRow.id).where(col(TenantRow.parent_id) == tree.c.id))
+    return column.in_(select(tree.c.id))

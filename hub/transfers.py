@@ -14,9 +14,10 @@ from hub.policy import Action, Actor, Object, absent, allowed, require
 from hub.store import audit, money
 from hub.store.ids import new_id
 from hub.store.tables import MembershipRow, PersonRow, TenantRow
+from hub.tenant_paths import TenantPaths
 from hub.world import tenant_path
 from quotas import ledger
-from quotas.ledger import Owner
+from quotas.ledger import AccountKind, Owner
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,10 @@ class Party:
 
     @property
     def name(self) -> str:
-        return f"person {self.person[:40]!r}" if self.person else f"tenant {self.tenant[:60]!r}"
+        if not self.person:
+            return f"tenant {self.tenant[:60]!r}"
+        place = f" in {self.course[:60]!r}" if self.course else ""
+        return f"person {self.person[:40]!r}{place}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +161,8 @@ def _wallet(session: Session, party: Party) -> _Wallet | None:
         raise BadValue(
             "from, to: each names either a tenant or a person", next="give exactly one of the two"
         )
+    if party.course and not party.person:
+        raise BadValue("in: it goes with a person", next="leave it out, or name a person")
     if party.tenant:
         if session.get(TenantRow, party.tenant) is None:
             return None
@@ -164,8 +170,21 @@ def _wallet(session: Session, party: Party) -> _Wallet | None:
     person = session.exec(select(PersonRow).where(PersonRow.login == party.person)).first()
     if person is None:
         return None
-    tenant = party.course or person.tenant_id
-    if party.course and session.get(MembershipRow, (person.id, tenant)) is None:
+    paths = TenantPaths(session)
+    if party.course:
+        return _wallet_in(session, paths, party, person)
+    # Where the person belongs to a course, its wallet is the one that pays for their work.
+    place = paths.payer_of(person.tenant_id)
+    return _Wallet(Owner(place, person.id), paths.of(place), party.name)
+
+
+def _wallet_in(
+    session: Session, paths: TenantPaths, party: Party, person: PersonRow
+) -> _Wallet | None:
+    """Of somebody who is, or was, in a course: what they have left there can go back, too."""
+    course = paths.course_of(party.course)
+    owner = Owner(course, person.id)
+    known = session.get(MembershipRow, (person.id, course)) is not None
+    if not course or not (known or money.balance(session, owner, AccountKind.WALLET)):
         return None
-    path = tenant_path(session, tenant)
-    return _Wallet(Owner(tenant, person.id), path, party.name)
+    return _Wallet(owner, paths.of(course), party.name)

@@ -399,13 +399,3 @@ class JoinBody(Body):
     """The secret of a join link."""
 
     token: Annotated[str, Field(min_length=1, max_length=200)]
-
-
-class Wallet(BaseModel):
-    """My credits in one course."""
-
-    course: str
-    name: str
-    balance: str
-    held: str
-    spent: str

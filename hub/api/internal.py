@@ -14,7 +14,7 @@ from pydantic import Field
 from sqlmodel import col, select
 
 from catalog.errors import AccountClosed
-from hub import attempts, invariants, people, starting
+from hub import attempts, invariants, passwords, people, starting
 from hub.api import errors, internal_identities, internal_lti
 from hub.api.schema import Body
 from hub.attempts import Step
@@ -38,7 +38,7 @@ class SignInBody(Body):
 
 
 class LinkBody(Body):
-    purpose: Literal["admin", "invitation"]
+    purpose: Literal["admin", "invitation", "password"]
     token: str
 
 
@@ -83,6 +83,8 @@ def _sign_in_routes(app: FastAPI, control: Control, sign_ins: SignIns) -> None:
 
     @app.post("/internal/links/look")
     def look(body: LinkBody) -> dict[str, str]:
+        if body.purpose == passwords.PURPOSE:
+            return {"login": passwords.look(control, body.token).login}
         link = people.look_at_link(control, body.purpose, body.token)
         with control.store.read() as session:
             tenant = session.get_one(TenantRow, link.tenant_id)
@@ -92,6 +94,8 @@ def _sign_in_routes(app: FastAPI, control: Control, sign_ins: SignIns) -> None:
     def use(body: UseLinkBody) -> dict[str, str]:
         if body.purpose == "admin":
             return _person(people.use_admin_link(control, sign_ins, body.token, body.password))
+        if body.purpose == passwords.PURPOSE:
+            return _person(passwords.use(control, sign_ins, body.token, body.password))
         new = NewPerson(body.login, body.password, body.display_name, body.email)
         then = invitations.arrived(control)
         return _person(people.use_invitation(control, sign_ins, body.token, new, then))

@@ -238,6 +238,18 @@ class Me(BaseModel):
     fair_share: list[FairShareLine]
     site: "Site"
     unread: int
+    wallets: list["Wallet"] = []
+    """My credits in courses, one line for each."""
+
+
+class Wallet(BaseModel):
+    """My credits in one course: what can be spent, what is set aside, what was spent."""
+
+    course: str
+    name: str
+    balance: str
+    held: str
+    spent: str
 
 
 class Site(BaseModel):
@@ -615,10 +627,12 @@ class GrantBody(Body):
 
 
 class PartyBody(Body):
-    """A side of a transfer: a tenant by id, or a person by login; exactly one of the two."""
+    """A side of a transfer: a tenant by id, or a person by login; exactly one of the two. Of a
+    person the wallet in the course `in`; without it, their own."""
 
     tenant: str = Field(default="", max_length=60)
     person: str = Field(default="", max_length=60)
+    inside: str = Field(default="", alias="in", max_length=60)
 
 
 class TransferBody(Body):

@@ -21,6 +21,8 @@ class LinkHandler(BaseHandler):
     purpose: ClassVar[str]
     template: ClassVar[str]
     fields: ClassVar[tuple[str, ...]]
+    ends_sessions: ClassVar[bool] = False
+    """Sessions of before end when it is used."""
 
     async def get(self) -> None:
         token = self.get_argument("token", "")
@@ -47,6 +49,8 @@ class LinkHandler(BaseHandler):
                 await self._refuse(error)
             return
         user = await self.auth_to_user({"name": found["hub_name"], "admin": False})
+        if self.ends_sessions:
+            end_sessions(self.db, user.orm_user, tokens=True)
         self.set_login_cookie(user)
         self.redirect(f"{PORTAL_PREFIX}/")
 
@@ -86,6 +90,13 @@ class InvitationHandler(LinkHandler):
 
     purpose, template = "invitation", "invitation.html"
     fields = ("login", "display_name", "email", "password")
+
+
+class PasswordHandler(LinkHandler):
+    """Somebody sets a new password by an administrator's link; whoever knew the old one is out."""
+
+    purpose, template, fields = "password", "password.html", ("password",)
+    ends_sessions = True
 
 
 class EndingLogoutHandler(LogoutHandler):
@@ -196,6 +207,7 @@ class NotRunningHandler(UserUrlHandler):
 HANDLERS: list[tuple[str, Any]] = [
     (r"/welcome", WelcomeHandler),
     (r"/invitation", InvitationHandler),
+    (r"/password", PasswordHandler),
     (r"/logout", EndingLogoutHandler),
     (r"/home", ToPortalHandler),
     (r"/spawn", ToPortalHandler),

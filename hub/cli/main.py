@@ -17,6 +17,7 @@ from hub.cli import (
     menu,
     money,
     nodes,
+    quotas,
     reservations,
     tenants,
     workloads,
@@ -60,7 +61,7 @@ PANELS = {
 for panel, commands in PANELS.items():
     for command in commands:
         app.command(rich_help_panel=panel)(command)
-app.add_typer(administration.quota, name="quota", rich_help_panel="Administration")
+app.add_typer(quotas.quota, name="quota", rich_help_panel="Administration")
 app.add_typer(administration.people, name="people", rich_help_panel="Administration")
 app.add_typer(administration.menu, name="menu", rich_help_panel="Administration")
 app.add_typer(money.credits_app, name="credits", rich_help_panel="Administration")

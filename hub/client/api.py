@@ -9,6 +9,7 @@ from urllib.parse import quote, urljoin
 
 from catalog.errors import BadValue, NotFound, Unavailable
 from hub.client.access import Access, checked_url, find_access
+from hub.client.desk import Desk
 from hub.client.errors import Json
 from hub.client.event_stream import follow
 from hub.client.transport import Transport
@@ -27,7 +28,7 @@ class Page(TypedDict):
     next: str | None
 
 
-class Client:
+class Client(Desk):
     """Speaks to one server as one person.
 
     Without `url` and `token` it finds both like the command line does (see `hub.client.access`).

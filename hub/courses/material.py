@@ -26,7 +26,6 @@ from hub.courses.material_source import (
     Allowed,
     Source,
     addresses_of,
-    check_folder,
     parse_source,
 )
 from hub.courses.notices import tell_staff
@@ -46,27 +45,6 @@ WAIT_S = 3.0
 _NEW, _CURRENT = "refs/perijove/new", "refs/perijove/current"
 _MOST_SMALL_FILES = 2000
 """Links and attributes that are read to be judged."""
-
-
-def demand_sound(settings: Settings, url: str, branch: str, folder: str) -> None:
-    """Raise BadValue unless this can be the material of a course. Nothing is fetched."""
-    check_folder(folder)
-    if url.strip():
-        parse_source(url, branch, allowed(settings))
-
-
-def set_source(settings: Settings, row: CourseRow, url: str, branch: str, folder: str) -> bool:
-    """Where the material of a course comes from, checked; it is fetched soon after the transaction.
-
-    An empty `url` is none. Whether that is another place than before. Raises BadValue.
-    """
-    demand_sound(settings, url, branch, folder)
-    url, branch, folder = url.strip(), branch.strip(), check_folder(folder)
-    moved = (url, branch) != (row.material_url, row.material_branch)
-    row.material_url, row.material_branch, row.material_folder = url, branch, folder
-    if moved:
-        row.material_commit, row.material_error, row.material_at = "", "", None
-    return moved
 
 
 def folder_of(row: CourseRow) -> str:

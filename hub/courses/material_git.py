@@ -130,9 +130,10 @@ class Git:
                     mirror, args, settings, (nothing, said, said), bounds.size_bytes
                 )
                 _wait(process, bounds.time_s, lambda: before.check(mirror, bounds))
+                # A file over the limit kills git: what lies there says it more plainly than git.
+                before.check(mirror, bounds)
                 if process.returncode:
                     raise _in_words(_said(said), source, bounds)
-            before.check(mirror, bounds)
         except PerijoveError:
             self._remove([*before.added(mirror), mirror / ref])
             raise
@@ -162,7 +163,7 @@ class Git:
     def _remove(self, paths: list[Path]) -> None:
         """As git's user: what a crafted repository may have made of a folder leads nowhere."""
         with tempfile.TemporaryFile() as said:
-            command = ["rm", "-rf", "--", *map(str, paths)]
+            command = ["/bin/rm", "-rf", "--", *map(str, paths)]
             self._as_user(command, (said, said, said)).wait()
 
     def _environment(self) -> dict[str, str]:

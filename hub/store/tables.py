@@ -117,7 +117,7 @@ class MembershipRow(SQLModel, table=True):
 
 
 class LinkRow(SQLModel, table=True):
-    """A one-time link: the first administrator's, or an invitation."""
+    """A one-time link: the first administrator's, an invitation, or a new password of `person_id`."""
 
     __tablename__ = "link"
     id: str = Field(primary_key=True)
@@ -126,6 +126,7 @@ class LinkRow(SQLModel, table=True):
     tenant_id: str = Field(foreign_key="tenant.id")
     role: str = "member"
     email: str = ""
+    person_id: str = ""
     created_by: str
     created_at: datetime = time_column()
     expires_at: datetime = time_column()

@@ -150,7 +150,10 @@ class Desk:
 
     async def _people(self, data: Mapping[str, Any]) -> None:
         chosen = {"tenant": str(data.get("tenant")), "name": str(data.get("name")), "fresh": True}
-        await self._look_at_people(chosen)
+        if chosen["tenant"]:
+            await self._look_at_people(chosen)
+        else:
+            self.view.param.update(chosen={}, people=[])
 
     async def _find_person(self, data: Mapping[str, Any]) -> None:
         found = {"search": str(data.get("text", "")).strip()[:60], "fresh": False}

@@ -30,6 +30,7 @@ export function render({ model, el }) {
   const send = (act, more = {}) => model.send_msg({ act, ...more });
   let editing = "";
   let at = 0;
+  let touched = "";
 
   // ---- tools ----
   let typing;
@@ -86,6 +87,10 @@ export function render({ model, el }) {
   };
 
   // ---- the tree ----
+  function tell(tenant, change) {
+    touched = tenant;
+    send("edit", { tenant, ...change });
+  }
   function row(line) {
     const d = model.dimension;
     if (line.more) {
@@ -93,7 +98,7 @@ export function render({ model, el }) {
         make("button", { type: "button", "data-key": `more:${line.parent}`, onclick: () => send("more", { parent: line.parent, cursor: line.more }) }, "Show more")));
     }
     const c = line.dimensions[d];
-    const edit = (field) => (value) => send("edit", { tenant: line.tenant, person: "", dimension: d, field, value, version: c.version, period: c.period });
+    const edit = (field) => (value) => tell(line.tenant, {person: "", dimension: d, field, value, version: c.version, period: c.period });
     const turn = line.children && !line.flat
       ? make("button", { type: "button", class: "turn", "data-key": `turn:${line.tenant}`, "aria-expanded": String(line.open), "aria-label": `${line.open ? "Close" : "Open"} ${line.name}`, onclick: () => send(line.open ? "close" : "open", { tenant: line.tenant }) }, line.open ? "▾" : "▸")
       : make("span", { style: "display:inline-block;width:32px" });
@@ -116,8 +121,19 @@ export function render({ model, el }) {
       make("button", { type: "button", "data-key": `sort:${key}`, onclick: () => send("sort", { sort: next }) }, name, mine ? (order === "ascending" ? " ▲" : " ▼") : ""));
   };
   const tree = make("div", { class: "scroll" });
+  /** A wide row below a tenant's own, for what belongs to it. */
+  const wide = (node) => make("tr", {}, make("td", { class: "wide", colspan: 7 }, node));
+  function rows(line) {
+    const found = [row(line)];
+    if (line.tenant && line.tenant === touched && done.childElementCount) found.push(wide(done));
+    if (line.tenant && line.tenant === model.chosen.tenant) found.push(wide(people));
+    return found;
+  }
+  const typingThere = () => people.contains(root.getRootNode().activeElement) && root.getRootNode().activeElement.tagName === "INPUT";
   function drawTree() {
-    if (editing) return;
+    if (editing || typingThere()) return;
+    root.insertBefore(done, alertBox); // unless a row takes it
+    root.insertBefore(people, history);
     keepFocus(() => {
       const d = model.dimension;
       which.value = d;
@@ -126,7 +142,7 @@ export function render({ model, el }) {
         make("thead", {}, make("tr", {}, sortable("name", "Tenant"), GUARANTEED.includes(d) ? sortable("guaranteed", "Guaranteed") : null, sortable("limit", "At most"),
           USED_UP.includes(d) ? make("th", { scope: "col" }, "Per") : null, held ? sortable("used", "Used") : make("th", { scope: "col" }, "Used"),
           GUARANTEED.includes(d) ? sortable("borrowed", "Borrowed") : null, make("th", { scope: "col" }, ""))),
-        make("tbody", {}, model.lines.length ? model.lines.map(row) : make("tr", {}, make("td", { colspan: 7, class: "muted" }, "No tenant is called that.")))));
+        make("tbody", {}, model.lines.length ? model.lines.flatMap(rows) : make("tr", {}, make("td", { colspan: 7, class: "muted" }, "No tenant is called that.")))));
     });
   }
 
@@ -144,14 +160,14 @@ export function render({ model, el }) {
       const per = make("select", { "data-key": "new-period" }, PERIODS.map(([value, shown]) => make("option", { value }, shown)));
       const add = () => {
         if (!login.value.trim() || !limit.value.trim()) { (login.value.trim() ? limit : login).focus(); return; }
-        at = people.offsetTop;
-        send("edit", { tenant, person: login.value.trim(), dimension: model.dimension, field: "limit", value: limit.value.trim(), version: null, period: USED_UP.includes(model.dimension) ? per.value : "" });
+        at = people.getBoundingClientRect().top - root.getBoundingClientRect().top;
+        tell(tenant, { person: login.value.trim(), dimension: model.dimension, field: "limit", value: limit.value.trim(), version: null, period: USED_UP.includes(model.dimension) ? per.value : "" });
       };
       const line = (one) => make("tr", {}, make("td", { class: "name" }, one.person === "*" ? make("em", {}, "each person") : one.person), make("td", {}, NAMES[one.dimension]),
         make("td", {}, cell(`p:${one.person}:${one.dimension}`, `At most, ${NAMES[one.dimension]} of ${one.person === "*" ? "each person" : one.person}`, one.text, "", true,
-          (value) => send("edit", { tenant, person: one.person, dimension: one.dimension, field: "limit", value, version: one.version, period: one.period }))),
-        make("td", { class: "right" }, make("button", { type: "button", "data-key": `rm:${one.person}:${one.dimension}`, "aria-label": `Remove the limit on ${NAMES[one.dimension]} of ${one.person}`, onclick: (event) => { at = event.target.getBoundingClientRect().top - root.getBoundingClientRect().top; send("edit", { tenant, person: one.person, dimension: one.dimension, field: "limit", value: "", version: one.version, period: "" }); } }, "Remove")));
-      people.replaceChildren(make("h2", { tabindex: -1, "data-key": "people-head" }, `People of ${name}`),
+          (value) => tell(tenant, { person: one.person, dimension: one.dimension, field: "limit", value, version: one.version, period: one.period }))),
+        make("td", { class: "right" }, make("button", { type: "button", "data-key": `rm:${one.person}:${one.dimension}`, "aria-label": `Remove the limit on ${NAMES[one.dimension]} of ${one.person}`, onclick: (event) => { at = event.target.getBoundingClientRect().top - root.getBoundingClientRect().top; tell(tenant, { person: one.person, dimension: one.dimension, field: "limit", value: "", version: one.version, period: "" }); } }, "Remove")));
+      people.replaceChildren(make("div", { class: "over-it" }, make("h2", { tabindex: -1, "data-key": "people-head" }, `People of ${name}`), make("button", { type: "button", "data-key": "people-close", "aria-label": `Close people of ${name}`, onclick: () => send("people", { tenant: "", name: "" }) }, "Close")),
         make("p", { class: "muted" }, "What one person may have goes before what each may have; the nearest tenant's word counts."),
         make("div", { class: "tools" }, make("label", {}, "Find", search)),
         make("div", { class: "scroll" }, make("table", {}, make("thead", {}, make("tr", {}, ["Person", "Of what", "At most", ""].map((n) => make("th", { scope: "col" }, n)))),
@@ -166,8 +182,9 @@ export function render({ model, el }) {
   function drawDone() {
     const { text, ids } = model.done;
     done.replaceChildren();
-    if (text) done.append(make("div", { class: "done" }, make("span", {}, text), ids?.length ? make("button", { type: "button", onclick: () => send("undo", { ids }) }, "Undo") : null));
+    if (text) done.append(make("div", { class: "done" }, make("span", {}, text), ids?.length ? make("button", { type: "button", "data-key": "undo-last", onclick: () => send("undo", { ids }) }, "Undo") : null));
     status.textContent = text || "";
+    drawTree();
   }
   const history = make("section", { "aria-label": "Changes of limits" });
   function drawHistory() {
@@ -187,7 +204,7 @@ export function render({ model, el }) {
     if (!found.lines) { if (dialog.open) dialog.close(); return; }
     const told = [...found.problems.map((p) => `${p.message}: ${p.next}`), ...found.consequences.map((c) => c.text)];
     dialog.replaceChildren(make("h2", { id: "preview-title" }, found.refused ? "This cannot be kept" : "Change the limit?"),
-      found.lines.map((one) => make("p", {}, make("strong", {}, one.name), `: ${one.before} → ${one.after}`)),
+      ...found.lines.map((one) => make("p", {}, make("strong", {}, one.name), `: ${one.before} → ${one.after}`)),
       told.length ? make("ul", {}, told.map((t) => make("li", {}, `${t[0].toUpperCase()}${t.slice(1)}.`))) : make("p", { class: "muted" }, "Nobody is over it, nothing has to wait longer, and nothing is stopped."),
       make("div", { class: "acts" }, found.refused ? null : make("button", { type: "button", class: "primary", onclick: () => send("apply") }, "Apply"),
         make("button", { type: "button", onclick: () => send("discard") }, found.refused ? "Close" : "Cancel")));
@@ -209,6 +226,7 @@ export function render({ model, el }) {
   el.append(root);
   for (const name of ["lines", "dimension", "sort"]) model.on(name, drawTree);
   for (const name of ["people", "chosen"]) model.on(name, drawPeople);
+  model.on("chosen", drawTree);
   model.on("chosen", () => { if (model.chosen.fresh) people.querySelector("h2")?.focus(); });
   model.on("dimension", drawPeople);
   model.on("history", drawHistory);

@@ -27,6 +27,10 @@ td { padding: 6px 14px 6px 2px; border-bottom: 1px solid var(--edge); font-varia
   white-space: nowrap; }
 td.name { white-space: normal; min-width: 190px; }
 td.right { text-align: right; }
+td.wide { white-space: normal; padding: 6px 0 14px 32px; }
+td.wide section { background: var(--quiet); border-radius: 14px; padding: 4px 18px 16px; }
+.over-it { display: flex; justify-content: space-between; align-items: center; }
+.over-it h2 { margin: 12px 0; }
 .above { display: block; font-size: 13px; color: var(--muted); }
 .muted { color: var(--muted); font-size: 14px; }
 .over { color: var(--bad); font-weight: 650; }

@@ -38,6 +38,8 @@ export async function staffPage(course) {
   /** One section: its own draft, its own button, so that one mistake holds up nothing else. */
   function section([title, names, build]) {
     const draft = draftOf(now);
+    const prints = () => Object.fromEntries(names.map((name) => [name, JSON.stringify(draft[name])]));
+    let before = prints(); // only what is changed is sent: the rest may not be the visitor's to change
     const button = h("button.button.primary", { type: "submit", disabled: true }, "Save");
     const said = h("div", { "aria-live": "polite" });
     const form = new Form(draft, () => { button.disabled = false; });
@@ -47,7 +49,8 @@ export async function staffPage(course) {
       if (missing.length) { form.say(missing); return; }
       button.disabled = true;
       try {
-        now = await api(path(), { method: "PUT", body: { ...Object.fromEntries(names.map((name) => [name, draft[name]])), version: now.version } });
+        now = await api(path(), { method: "PUT", body: { ...Object.fromEntries(names.filter((name) => JSON.stringify(draft[name]) !== before[name]).map((name) => [name, draft[name]])), version: now.version } });
+        before = prints();
         said.replaceChildren();
         toast(`${title}: saved`);
         refetch("courses");

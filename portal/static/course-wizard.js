@@ -68,12 +68,13 @@ export function lab(form, site) {
 const LIMITS = [["gpu", "GPU", "0.25"], ["cpu", "CPU cores", "2"], ["memory", "Memory", "8Gi"], ["workloads", "Servers", "1"], ["gpu-hours", "GPU-hours in all", "20"]];
 const limit = (form, path, [name, label, example]) => form.field(`${path}.${name}`, label, { empty: undefined, placeholder: `no limit (${example})`, maxlength: 25 });
 
-export function limits(form, more = "") {
+/** `more` comes before the course's own limits; `bounds` stands in their place where they are not the visitor's to set. */
+export function limits(form, more = "", bounds = null) {
   const group = (path, i, remove) => h("fieldset.choice", null, h("legend", null, `Group ${i + 1}`), form.field(`${path}.name`, "Name", { required: true, maxlength: 60, placeholder: "Quiz" }),
     h("div.trio", null, LIMITS.slice(0, 3).map((one) => limit(form, `${path}.student_limits`, one))), h("div", null, h("button.button.small", { type: "button", onclick: remove }, "Remove this group")));
   return h("div.form", null,
     h("fieldset.choice", null, h("legend", null, "Each student"), form.field("student.credits", "Credits", { inputmode: "decimal", empty: "0", hint: "Given when a student joins, from the course's credits." }), h("p.hint", null, "At most at a time; empty: no limit here."), h("div.trio", null, LIMITS.map((one) => limit(form, "student.limits", one)))),
-    h("fieldset.choice", null, h("legend", null, "All of them together"), more, h("p.hint", null, "At most at a time; empty: what the tenant above allows."), h("div.trio", null, LIMITS.filter(([name]) => name !== "workloads").map((one) => limit(form, "limits", [one[0], one[1], { gpu: "8", cpu: "64", memory: "256Gi", "gpu-hours": "2000" }[one[0]]])))),
+    h("fieldset.choice", null, h("legend", null, "All of them together"), more, bounds ? "" : h("p.hint", null, "At most at a time; empty: what the tenant above allows."), bounds ?? h("div.trio", null, LIMITS.filter(([name]) => name !== "workloads").map((one) => limit(form, "limits", [one[0], one[1], { gpu: "8", cpu: "64", memory: "256Gi", "gpu-hours": "2000" }[one[0]]])))),
     h("fieldset.choice", null, h("legend", null, "Groups with limits of their own"), h("p.hint", null, "For example a quiz group without GPU (0), and a bigger one for projects."), rows(form, "groups", { build: group, blank: () => ({ id: "", name: "", student_limits: {} }), add: "Add a group", none: "Everybody has the same limits." })));
 }
 
@@ -193,7 +194,7 @@ class Wizard {
     const index = STEPS.findIndex(([one]) => one === name);
     this.form.places.clear();
     const legend = h("legend", { tabindex: -1 }, h("h2", null, title));
-    const build = { basics: () => this.basics(), people: () => people(this.form, this.site, () => this.check(), this.report), lab: () => lab(this.form, this.site), limits: () => limits(this.form, this.money()), hours: () => labHours(this.form, this.verdicts), review: () => this.review() };
+    const build = { basics: () => this.basics(), people: () => people(this.form, this.site, () => this.check(), this.report), lab: () => lab(this.form, this.site), limits: () => limits(this.form, this.money(), this.bounds()), hours: () => labHours(this.form, this.verdicts), review: () => this.review() };
     this.general = h("div");
     this.box.replaceChildren(h("fieldset.step", null, legend, build[name](), this.general),
       h("div.steps-acts", null, index ? h("button.button", { type: "button", onclick: () => { location.hash = STEPS[index - 1][0]; } }, "Back") : h("span"), h("button.button.primary", { type: "submit" }, name === "review" ? "Create the course" : "Next")));
@@ -212,6 +213,14 @@ class Wizard {
 
   money() {
     return this.form.field("credits", "Credits", { inputmode: "decimal", empty: "0", hint: `Moved from ${this.owners.find(([id]) => id === this.draft.parent)?.[1] || "the tenant above"} into the course. Each student's credits come out of it.` });
+  }
+
+  /** Limits of the course as a whole are set from above. */
+  bounds() {
+    const admin = known.me.platform_admin || known.me.person.memberships.some((m) => m.tenant === this.draft.parent && m.role === "admin");
+    if (admin) return null;
+    this.draft.limits = {};
+    return h("p.hint", null, "An administrator of the tenant above may set limits for the course as a whole.");
   }
 
   review() {

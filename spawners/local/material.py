@@ -316,6 +316,9 @@ class State:
         fcntl.flock(self._lock, fcntl.LOCK_EX)
         self.commit, self.files = self._read()
 
+    def close(self) -> None:
+        os.close(self._lock)
+
     def _read(self) -> tuple[str, Tree]:
         try:
             with open(self._path, encoding="utf-8") as file:
@@ -335,6 +338,13 @@ class State:
 def bring(plan: dict[str, str], home: str) -> dict[str, int]:
     """Do it; answers what happened. Raises CannotError or OSError."""
     state = State(home, plan["course"])
+    try:
+        return _brought(plan, home, state)
+    finally:
+        state.close()
+
+
+def _brought(plan: dict[str, str], home: str, state: State) -> dict[str, int]:
     folder = os.path.join(home, plan["folder"])
     try:
         os.makedirs(folder, exist_ok=True)

@@ -60,7 +60,8 @@ def transfer(
 ) -> schema.Page[schema.TenantAccount]:
     """Move credits from a tenant to one below or to a person of it, or back, once for each key."""
     source, target = (
-        transfers.Party(side.tenant, side.person) for side in (body.source, body.target)
+        transfers.Party(side.tenant, side.person, side.inside)
+        for side in (body.source, body.target)
     )
     amount = transfers.amount_of(body.credits)
     transfers.transfer(control, actor, source, target, amount, idempotency_key or new_id("t"))

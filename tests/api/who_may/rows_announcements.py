@@ -61,6 +61,9 @@ ROWS: Rows = {
     ("GET", I): (running, None, OWNER_ONLY),
     ("POST", f"{I}/extend"): (running, {"by": "15m"}, OWNER_ONLY),
     ("POST", f"{I}/announcements/{{id}}/seen"): (running_and_announced, None, OWNER_ONLY),
-    ("POST", f"{I}/visits/{{id}}/answer"): (visited, {"allow": True}, OWNER_ONLY),
+    ("POST", f"{I}/visits/{{id}}/answer"): (
+        # No administrator agrees in a student's place.
+        visited, {"allow": True}, OWNER_ONLY.replace("404 200 ", "404 403 "),
+    ),
     ("POST", f"{I}/visits/{{id}}/end"): (visited, None, OWNER_ONLY),
 }  # fmt: skip

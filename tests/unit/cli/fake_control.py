@@ -46,7 +46,7 @@ from hub.api.schema import (
     VerdictView,
     WorkloadView,
 )
-from tests.unit.cli import fake_reservations
+from tests.unit.cli import fake_desk, fake_reservations
 
 V1 = "/services/control/v1"
 TOKEN = "hub-token-of-ada"
@@ -208,6 +208,7 @@ def build(box: list[Site]) -> FastAPI:
     ):
         add(app, box)
     fake_reservations.add(app)
+    fake_desk.add(app)
     return app
 
 

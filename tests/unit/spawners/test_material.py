@@ -52,6 +52,8 @@ class Desk:
             path = self.repository / name
             if content is None:
                 path.unlink()
+                if not any(path.parent.iterdir()):
+                    path.parent.rmdir()
                 continue
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content.encode() if isinstance(content, str) else content)
@@ -189,7 +191,7 @@ def test_what_the_material_drops_goes_unless_the_student_changed_it(desk: Desk) 
 
 def test_a_folder_becomes_a_file_and_a_file_a_folder(desk: Desk) -> None:
     desk.bring(desk.publish({"x/a.txt": "one\n", "y": "two\n"}))
-    desk.bring(desk.publish({"x/a.txt": None, "y": None}))
+    desk.publish({"x/a.txt": None, "y": None})
     desk.bring(desk.publish({"x": "file\n", "y/b.txt": "folder\n"}))
     assert (desk.read("x"), desk.read("y/b.txt")) == ("file\n", "folder\n")
 

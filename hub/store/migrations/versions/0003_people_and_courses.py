@@ -405,6 +405,9 @@ def upgrade() -> None:
     with op.batch_alter_table("membership", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_membership_tenant_id"), ["tenant_id"], unique=False)
 
+    with op.batch_alter_table("link", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("person_id", sa.String(), nullable=False, server_default=""))
+
     with op.batch_alter_table("person", schema=None) as batch_op:
         batch_op.add_column(sa.Column("closed_by", sa.String(), nullable=False, server_default=""))
         batch_op.create_index(batch_op.f("ix_person_display_name"), ["display_name"], unique=False)
@@ -467,6 +470,10 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_person_tenant_id"))
         batch_op.drop_index(batch_op.f("ix_person_display_name"))
         batch_op.drop_column("closed_by")
+
+    op.execute("DELETE FROM link WHERE purpose = 'password'")
+    with op.batch_alter_table("link", schema=None) as batch_op:
+        batch_op.drop_column("person_id")
 
     with op.batch_alter_table("membership", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_membership_tenant_id"))
