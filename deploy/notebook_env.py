@@ -50,13 +50,13 @@ def home(checkout: Path) -> Path:
 
 def find(envs: Path, lock: Path) -> Path | None:
     """The finished environment made from `lock`, or None."""
-    digest = _digest(lock)
-    for candidate in sorted(envs.glob(f"notebook-{digest[:12]}-py3.*")):
+    wanted = digest(lock)
+    for candidate in sorted(envs.glob(f"notebook-{wanted[:12]}-py3.*")):
         try:
             record = json.loads((candidate / RECORD).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             continue
-        if record.get("lock") == digest and Path(record["python"]).exists():
+        if record.get("lock") == wanted and Path(record["python"]).exists():
             return candidate
     return None
 
@@ -69,34 +69,47 @@ def make(
     compile_all: Callable[[Path, Path, dict[str, str]], None],
 ) -> Path:
     """Build the environment anew and return its folder. Raises `SetupError`."""
+    base = prepare(envs)
+    place = envs / f"notebook-{digest(lock)[:12]}-py{base.version}"
+    with shown("notebook environment"):
+        build(place, base, install=install, compile_all=compile_all, lock=digest(lock))
+    return place
+
+
+def prepare(envs: Path) -> Base:
+    """The folder of environments, reachable by whom it must be, and what to build on."""
     shared = os.geteuid() == 0
     if shared:
         _open_way(envs)
-    base = _base(shared=shared)
-    place = envs / f"notebook-{_digest(lock)[:12]}-py{base.version}"
+    return _base(shared=shared)
+
+
+def build(
+    place: Path,
+    base: Base,
+    *,
+    install: Callable[[Path, dict[str, str]], None],
+    compile_all: Callable[[Path, Path, dict[str, str]], None],
+    lock: str,
+) -> None:
+    """One environment in `place`, whatever was there; its record comes last. Raises `SetupError`."""
+    shared = os.geteuid() == 0
     shutil.rmtree(place, ignore_errors=True)
-    with shown("notebook environment"):
-        if shared and not everybody_reaches(base.python):
-            base = copy_base(base, place / "base")
-        python = place / "bin" / "python"
-        run([base.python, "-m", "venv", "--without-pip", place], env=base.env)
-        install(python, base.env)
-        for folder in (place / "base", place / "lib"):
-            if folder.is_dir():
-                compile_all(python, folder, base.env)
-        if shared:
-            _open(place)
-            _prove(python, base.env)
-        record = {
-            "python": str(python),
-            "bin": str(python.parent),
-            "env": base.env,
-            "lock": _digest(lock),
-        }
-        fresh = place / f"{RECORD}.new"
-        fresh.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-        fresh.replace(place / RECORD)
-    return place
+    if shared and not everybody_reaches(base.python):
+        base = copy_base(base, place / "base")
+    python = place / "bin" / "python"
+    run([base.python, "-m", "venv", "--without-pip", place], env=base.env)
+    install(python, base.env)
+    for folder in (place / "base", place / "lib"):
+        if folder.is_dir():
+            compile_all(python, folder, base.env)
+    if shared:
+        _open(place)
+        _prove(python, base.env)
+    record = {"python": str(python), "bin": str(python.parent), "env": base.env, "lock": lock}
+    fresh = place / f"{RECORD}.new"
+    fresh.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    fresh.replace(place / RECORD)
 
 
 def everybody_reaches(path: Path) -> bool:
@@ -192,5 +205,6 @@ def _prove(python: Path, env: dict[str, str]) -> None:
         )
 
 
-def _digest(path: Path) -> str:
+def digest(path: Path) -> str:
+    """Of a lock file: what an environment was made from."""
     return hashlib.sha256(path.read_bytes()).hexdigest()

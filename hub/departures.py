@@ -54,9 +54,7 @@ def demand_place(session: Session, row: WorkloadRow) -> None:
         )
 
 
-def see_off(
-    control: Control, session: Session, row: WorkloadRow, why: str, now: datetime
-) -> bool:
+def see_off(control: Control, session: Session, row: WorkloadRow, why: str, now: datetime) -> bool:
     """What waits is cancelled, what runs may go on for the grace period at most. False when it ends
     by then anyhow: repeating it tells nobody twice. Part of the caller's transaction."""
     if row.status in {Status.QUEUED, Status.OFFERED}:

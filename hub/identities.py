@@ -47,7 +47,7 @@ def sign_in(control: Control, vouched: Vouched) -> tuple[PersonRow, Arrival]:
         if not people.reopen(
             control, session, person, vouched.issuer, by=closed_by(vouched.issuer)
         ):
-            raise AccountClosed
+            raise people.account_closed(person)
         arrival = _arrive(control, session, person, vouched)
         if not arrival.admitted:
             raise not_admitted()

@@ -1,49 +1,32 @@
 """What running work is told of itself: time left, share, memory, cost, messages, who asks to visit.
 
 A server asks about its own workload with the token that it was started with, about every half
-minute; so a look reads few rows, and plans the queue only when the lease is about to end.
+minute: a look reads few rows.
 """
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlmodel import Session, col, select
 
-from catalog.errors import Refused
-from catalog.offers import Quantity, cost_of
 from catalog.units import format_duration
-from hub import announcements, budgets, leases, people, workloads
+from hub import announcements, budgets, extending, leases, people, workloads
 from hub.announcements import Shown
 from hub.attempts import used_cost
 from hub.control_context import Control
 from hub.courses import visits
-from hub.lifecycle import Status
+from hub.extending import SPANS, Extension, extension_of
 from hub.policy import Action, Actor, absent, require
 from hub.store import money
 from hub.store.course_tables import VisitRow
-from hub.store.tables import AttemptRow, PersonRow, ShareRow, WorkloadRow
+from hub.store.tables import AttemptRow, PersonRow, QuotaRow, ShareRow, WorkloadRow
 from hub.tenant_paths import TenantPaths
-from hub.workloads import MAX_LEASE, object_of, why_not_extend
-from hub.world import Limits, read_world
+from hub.workloads import object_of
 from quotas.ledger import AccountKind, Owner
 from quotas.limits import Dimension
 from quotas.periods import span_at
 
-SPANS = (timedelta(hours=1), timedelta(minutes=30), timedelta(minutes=15))
-"""By how much a lease may be extended with one click: the longest that is possible."""
-LEAST_SPAN = timedelta(minutes=5)
-NEAR = timedelta(minutes=20)
-"""So long before the end, whether it may be extended is worth a plan of the queue."""
 MOST_MESSAGES = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Extension:
-    """Whether a lease may be longer by `by`. `possible` None: only asking for it tells."""
-
-    possible: bool | None
-    by: timedelta = timedelta()
-    why_not: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,33 +103,6 @@ def with_memory(control: Control, found: Inside) -> Inside:
     return replace(found, at=control.clock.now(), memory_used=used)
 
 
-def extension_of(
-    control: Control, session: Session, row: WorkloadRow, attempt: AttemptRow | None
-) -> Extension:
-    """The longest of `SPANS` by which the lease could be extended now, or why it could not."""
-    if attempt is None or row.status != Status.RUNNING:
-        return Extension(possible=False, why_not=f"it is {row.status}")
-    now = control.clock.now()
-    longest = _longest(control, row)
-    room = min(
-        attempt.created_at + MAX_LEASE - attempt.lease_ends_at,
-        now + longest - attempt.lease_ends_at,
-    )
-    if attempt.go_at is None and room < LEAST_SPAN:
-        return Extension(
-            possible=False, why_not=f"this offer gives at most {format_duration(longest)} at a time"
-        )
-    first = min(SPANS[0], _whole_minutes(room))
-    if attempt.go_at is None and leases.deadline(attempt) - now > NEAR:
-        return Extension(possible=None, by=first)
-    spans = [first, *(span for span in SPANS[1:] if span < first)]
-    refusals = [_refusal(control, session, row, attempt, span) for span in spans]
-    for span, refusal in zip(spans, refusals, strict=True):
-        if not refusal:
-            return Extension(possible=True, by=span)
-    return Extension(possible=False, why_not=refusals[0])
-
-
 def extend(control: Control, actor: Actor, workload_id: str, by: str, key: str) -> Inside:
     """A longer lease, by as much as `look` offered unless `by` says how much. The same key extends
     once. Raises what `workloads.extend` raises."""
@@ -156,6 +112,7 @@ def extend(control: Control, actor: Actor, workload_id: str, by: str, key: str) 
             found = extension_of(control, session, row, _live_attempt(session, row))
         by = format_duration(found.by or SPANS[0])
     workloads.extend(control, actor, workload_id, by, key)
+    extending.forget(control)
     return look(control, actor, workload_id)
 
 
@@ -194,51 +151,37 @@ def _shares(session: Session, attempt: AttemptRow | None) -> tuple[ShareRow, ...
     return tuple(session.exec(select(ShareRow).where(ShareRow.attempt_id == attempt.id)))
 
 
-def _longest(control: Control, row: WorkloadRow) -> timedelta:
-    offer = control.menu.get().offers.get(row.offer_id)
-    if offer is None:
-        return MAX_LEASE
-    return timedelta(seconds=offer.fields[Quantity.DURATION].most)
-
-
-def _whole_minutes(span: timedelta) -> timedelta:
-    return timedelta(minutes=span // timedelta(minutes=1))
-
-
-def _refusal(
-    control: Control, session: Session, row: WorkloadRow, attempt: AttemptRow, by: timedelta
-) -> str:
-    """Why it cannot be extended by so much now; empty when it can. The queue's last plan is taken as
-    what it was promised, so that one more plan tells."""
-    more = cost_of(attempt.price_per_hour, by)
-    if money.balance(session, Owner(row.payer, row.person_id), AccountKind.WALLET) < more:
-        return "your credits do not reach for it"
-    world = read_world(control, session, Limits(session))
-    if refusal := why_not_extend(control, world, row, attempt, by, control.promised or None):
-        return refusal
-    try:
-        budgets.demand_extension(control, session, row, attempt, by)
-    except Refused as error:
-        return error.message
-    return ""
-
-
 def _left(control: Control, session: Session, row: WorkloadRow) -> list[Left]:
     """Credits of the wallet that pays, then what budgets of GPU-hours and credits have left."""
     wallet = money.balance(session, Owner(row.payer, row.person_id), AccountKind.WALLET)
     found = [Left(Dimension.CREDITS, "you", wallet, None, "", None)]
+    if not _has_budgets(session):
+        return found
     now, zone = control.clock.now(), control.settings.zone
     for use in budgets.uses_of(control, session, Owner(row.tenant_id, row.person_id)):
         budget, span = use.budget, span_at(use.budget.period, now, zone)
-        if budget.dimension not in {Dimension.CREDITS, Dimension.GPU_HOURS}:
+        if not _told(budget.dimension, budget.period):
             continue
-        if budget.dimension is Dimension.CREDITS and span.ends_at is None:
-            continue  # what the whole site may ever spend says nothing to one notebook
         left = max(0, budget.limit - use.in_span(span, zone))
         found.append(
             Left(budget.dimension, budget.label, left, budget.limit, budget.period, span.ends_at)
         )
     return found
+
+
+def _has_budgets(session: Session) -> bool:
+    """Whether anybody has a budget that is told: adding up what all have used is the dear part."""
+    rows = session.exec(
+        select(QuotaRow.dimension, QuotaRow.period)
+        .where(col(QuotaRow.limit).is_not(None))
+        .distinct()
+    )
+    return any(_told(dimension, period) for dimension, period in rows)
+
+
+def _told(dimension: str, period: str) -> bool:
+    """What a tenant may ever spend says nothing to one notebook."""
+    return dimension == Dimension.GPU_HOURS or (dimension == Dimension.CREDITS and period != "")
 
 
 def _visits(session: Session, row: WorkloadRow, now: datetime) -> list[Visit]:

@@ -363,7 +363,7 @@ def actor_of(control: Control, hub_name: str) -> Actor:
         if person is None:
             raise NotSignedIn("nobody here has this name", next="sign in again")
         if not person.active:
-            raise AccountClosed
+            raise account_closed(person)
         return actor_from(session, person)
 
 
@@ -399,6 +399,16 @@ def set_active(control: Control, actor: Actor, person: PersonRow, *, active: boo
 
 ADMIN_CLOSED = "admin"
 """`PersonRow.closed_by` of an account that only an administrator opens again."""
+
+
+def account_closed(row: PersonRow) -> AccountClosed:
+    """What somebody is told whose account is closed: who can open it."""
+    if row.closed_by.startswith("provider:"):
+        return AccountClosed(
+            "your sign-in provider does not vouch for you any more, so this account is closed",
+            next="sign in again if you still belong there, or ask an administrator",
+        )
+    return AccountClosed()
 
 
 def shut(control: Control, session: Session, row: PersonRow, by: str, actor: str) -> bool:

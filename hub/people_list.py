@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, and_, exists, func, or_
+from sqlalchemy import ColumnElement, and_, func, or_, true
 from sqlmodel import Session, col, select
 
 from catalog.errors import BadValue
@@ -125,15 +125,15 @@ class _View:
 
     def at_home(self) -> ColumnElement[bool]:
         own = self.tenants(col(PersonRow.tenant_id))
-        return col(PersonRow.id).is_not(None) if own is None else own
+        return true() if own is None else own
 
     def may_see(self) -> ColumnElement[bool]:
-        return or_(self.at_home(), self.has_role())
+        return true() if self._roots is None else or_(self.at_home(), self.has_role())
 
     def has_role(self, *more: ColumnElement[bool]) -> ColumnElement[bool]:
         own = self.tenants(col(MembershipRow.tenant_id))
         mine = [own] if own is not None else []
-        return exists().where(col(MembershipRow.person_id) == PersonRow.id, *mine, *more)
+        return col(PersonRow.id).in_(select(MembershipRow.person_id).where(*mine, *more))
 
 
 def _filters(view: _View, asked: Asked) -> list[ColumnElement[bool]]:

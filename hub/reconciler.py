@@ -21,7 +21,7 @@ from hub.alone import alone
 from hub.asks_seen import AsksSeen
 from hub.attempts import Step
 from hub.control_context import Control
-from hub.courses import visits
+from hub.courses import clean_up, visits
 from hub.hub_api import HubApi, StartRefused
 from hub.lifecycle import EndReason, Status, Target
 from hub.store.leader import Leader
@@ -59,6 +59,7 @@ class Reconciler:
         self._nodes_at = control.clock.now() - INVENTORY_EVERY
         self._rejoined_at = control.clock.now()
         self._swept_at = control.clock.now()
+        self._courses_at = control.clock.now()
         self._rejoining: asyncio.Task[None] | None = None
         self.beat_at = control.clock.now()
         control.wake = self.wake
@@ -103,6 +104,10 @@ class Reconciler:
             await visits.keep(control, self._hub)
         for attempt, row, person in await self._thread(self._open):
             self._drive(attempt, row, person)
+        if control.clock.now() - self._courses_at >= clean_up.EVERY:
+            self._courses_at = control.clock.now()
+            for course_id in await self._thread(clean_up.keep, control):
+                self._clean_up(course_id)
         if control.clock.now() - self._rejoined_at > REJOIN_EVERY:
             self._rejoined_at = control.clock.now()
             if self._rejoining is None or self._rejoining.done():
@@ -236,6 +241,18 @@ class Reconciler:
             task = asyncio.create_task(self._guarded(work, attempt, row, person))
             self._tasks[name] = task
             task.add_done_callback(lambda _: self._tasks.pop(name, None))
+
+    def _clean_up(self, course_id: str) -> None:
+        """Packing may take long, and nothing waits for it; one course at a time."""
+        name = ("clean-up", "", "")
+        if name not in self._tasks:
+            task = asyncio.create_task(self._thread(self._clean_up_now, course_id))
+            self._tasks[name] = task
+            task.add_done_callback(lambda _: self._tasks.pop(name, None))
+
+    def _clean_up_now(self, course_id: str) -> None:
+        with alone(f"cleaning up {course_id}"):
+            clean_up.clean_up(self._control, course_id)
 
     async def _guarded(
         self, work: Work, attempt: AttemptRow, row: WorkloadRow, person: PersonRow

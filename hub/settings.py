@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from catalog.errors import BadSetup, BadValue
 from catalog.units import parse_duration
+from hub.courses.material_source import Allowed
 
 PACKAGE_ROOT = Path(__file__).resolve().parent.parent
 CONTROL_PREFIX = "/services/control"
@@ -129,6 +130,15 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().absolute()
+
+    @field_validator("git_hosts", mode="after")
+    @classmethod
+    def _known_hosts(cls, value: str) -> str:
+        try:
+            Allowed.parse(value, None)
+        except BadValue as error:
+            raise ValueError(f"{error.message}; {error.next}") from error
+        return value
 
     @field_validator("time_zone", mode="after")
     @classmethod

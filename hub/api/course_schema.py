@@ -399,3 +399,16 @@ class JoinBody(Body):
     """The secret of a join link."""
 
     token: Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class ExportView(BaseModel):
+    """What is kept of a student's work. Without a `file` they had no folder of the course; what is
+    `left_out` is no plain file of theirs, or was too much."""
+
+    login: str
+    name: str
+    file: str
+    files: int
+    bytes: int
+    left_out: int
+    sha256: str

@@ -10,7 +10,8 @@ from catalog.units import MIB, format_credits, format_duration, format_gpu
 from hub.api.announcement_schema import AnnouncementView, announcement_view
 from hub.api.schema import Body, ShareView
 from hub.api.views import share_view
-from hub.inside import Extension, Inside, Left
+from hub.extending import Extension
+from hub.inside import Inside, Left
 
 WARN_MINUTES = (15, 5)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from urllib.parse import quote
 
 from sqlmodel import Session, col, select
 
@@ -14,8 +15,10 @@ from hub import launching
 from hub.api import schema
 from hub.attempts import Step, used_cost
 from hub.control_context import Control
+from hub.courses.material import folder_of
 from hub.launching import Judged, Standing
 from hub.lifecycle import EndReason, Status
+from hub.store.course_tables import CourseRow
 from hub.store.tables import (
     AttemptRow,
     PersonRow,
@@ -175,7 +178,7 @@ class WorkloadViews:
         live_lease = attempt is not None and status.holds
         return schema.WorkloadView(
             id=row.id, name=row.name, kind=row.kind, status=status, target=row.target,
-            url=self._url(row, person) if status is Status.RUNNING else "",
+            url=self._url(row, person, attempt) if status is Status.RUNNING else "",
             share=share_view(row, held, rescue=bool(attempt and attempt.rescue)),
             cost=format_credits(row.cost + self._running_cost(attempt)),
             reason=slot.reason if slot else row.reason,
@@ -222,9 +225,13 @@ class WorkloadViews:
             return 0
         return used_cost(attempt, self._now)
 
-    def _url(self, row: WorkloadRow, person: PersonRow) -> str:
+    def _url(self, row: WorkloadRow, person: PersonRow, attempt: AttemptRow | None) -> str:
+        """Of a course's lab: its material, opened."""
         url = self._control.settings.person_url(person.hub_name)
-        return f"{url}/user/{person.hub_name}/{row.id}/lab"
+        course = self._session.get(CourseRow, row.payer)
+        here = course is not None and course.material_commit and not (attempt and attempt.rescue)
+        place = f"/tree/{quote(folder_of(course))}" if course and here else ""
+        return f"{url}/user/{person.hub_name}/{row.id}/lab{place}"
 
     def _slot(self, row: WorkloadRow) -> Slot | None:
         return self._standing.planner.slots.get(row.id)

@@ -47,16 +47,19 @@ class LtiDesk:
 class LtiPage(BaseHandler):
     """A page below ``/hub/lti/``."""
 
-    answer: dict[str, list[bytes]]
+    _query: dict[str, list[bytes]]
 
     def initialize(self) -> None:
         """The query carries hints and tokens: it is taken out before anything can log it."""
-        self.answer = dict(self.request.query_arguments)
-        if self.request.method == "POST":
-            self.answer |= self.request.body_arguments
+        self._query = dict(self.request.query_arguments)
         self.request.uri, self.request.query = self.request.path, ""
         self.set_header("Cache-Control", "no-store")
         self.set_header("Referrer-Policy", "no-referrer")
+
+    @property
+    def answer(self) -> dict[str, list[bytes]]:
+        """What came along, in the address or as a form."""
+        return {**self._query, **self.request.body_arguments}
 
     @property
     def desk(self) -> LtiDesk:
@@ -213,7 +216,7 @@ class WhoPage(LtiPage):
             return
         facts = await self.door.call("GET", f"/persons/{user.name}") if user else {}
         await self.show(
-            "lti_who.html", title=tool.platform.title, name=waiting.launch.name,
+            "lti_who.html", title=tool.platform.title, called=waiting.launch.name,
             login=facts.get("login", ""), path=f"{tool.path}/who", form_xsrf=self.form_token,
             sign_in=f"/hub/login?{urlencode({'next': f'{tool.path}/who'})}",
         )  # fmt: skip

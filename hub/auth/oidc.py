@@ -29,6 +29,8 @@ from hub.auth.trips import Once, Trip
 MAX_HINT = 6000
 """A longer ID token is left out of the logout's address, which servers would refuse."""
 
+_AUTHLIB_SAYS_GONE = ("invalid_request", "There is no 'user' for this token.")
+"""Providers built on Authlib's server say this of somebody who was deleted or locked."""
 _LINKING = {"prompt": "login"}
 """Who links a second identity types its password there: nobody else's open session will do."""
 
@@ -147,7 +149,7 @@ class OpenIdClient:
         metadata = await self._discovery.metadata()
         form = {"grant_type": "refresh_token", "refresh_token": before.refresh_token}
         found = await self._ask(metadata, form)
-        if found.get("error") == "invalid_grant":
+        if _says_gone(found):
             raise GivenUp
         if "error" in found:
             raise Unavailable(
@@ -281,6 +283,13 @@ class OpenIdClient:
             f"{title} did not sign you in: {said or answer['error'][:60]}",
             next="try again; if it stays, tell your administrator",
         )
+
+
+def _says_gone(found: dict[str, Any]) -> bool:
+    """Whether a refused refresh is about the person. Any other error may be the client's own fault,
+    or a passing one, and must throw nobody out."""
+    said = (found.get("error"), found.get("error_description"))
+    return said[0] == "invalid_grant" or said == _AUTHLIB_SAYS_GONE
 
 
 def _tokens(found: dict[str, Any]) -> _Tokens:

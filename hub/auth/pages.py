@@ -48,9 +48,9 @@ class LinkHandler(BaseHandler):
             else:
                 await self._refuse(error)
             return
-        user = await self.auth_to_user({"name": found["hub_name"], "admin": False})
+        user: Any = await self.auth_to_user({"name": found["hub_name"], "admin": False})
         if self.ends_sessions:
-            end_sessions(self.db, user.orm_user, tokens=True)
+            end_sessions(self.db, user.orm_user)
         self.set_login_cookie(user)
         self.redirect(f"{PORTAL_PREFIX}/")
 
@@ -149,7 +149,7 @@ class EndTokensHandler(APIHandler):
         if user is None:
             raise web.HTTPError(404)
         for token in list(user.orm_user.api_tokens):
-            if not token.session_id and {API_SCOPE, "inherit"} & set(token.scopes):
+            if not token.session_id and {API_SCOPE, "inherit"} & set(token.scopes or []):
                 self.db.delete(token)
         self.db.commit()
         self.set_status(204)

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import typer
 
 from hub.cli import views
-from hub.cli.options import Cursor, Json, Limit
+from hub.cli.options import Cursor, Json
 from hub.cli.output import note, show
 from hub.client import Client
 
@@ -18,7 +18,7 @@ quota = typer.Typer(
     no_args_is_help=False,
 )
 people = typer.Typer(
-    invoke_without_command=True, help="List people, let them in or out, give credits."
+    invoke_without_command=True, help="List people, let them in or out, give roles and credits."
 )
 menu = typer.Typer(help="The menu file.", no_args_is_help=True)
 
@@ -42,15 +42,6 @@ def invite(
     with Client() as client:
         invitation = client.invite(tenant=tenant, role=role, email=email)
     show(invitation, lambda to, made: to.line(made["url"]), as_json=json)
-
-
-def audit(limit: Limit = 100, cursor: Cursor = "", json: Json = False) -> None:
-    """Show who did what, the newest first."""
-    with Client() as client:
-        page = client.audit(cursor, limit)
-    show(page, views.audit, as_json=json)
-    if page["next"] and not json:
-        note(f"there is more: add --cursor {page['next']}")
 
 
 @menu.command("reload")
@@ -122,14 +113,84 @@ def quota_guarantee(
 
 @people.callback()
 def people_list(context: typer.Context, cursor: Cursor = "", json: Json = False) -> None:
-    """List people, let them in or out, give credits."""
-    if context.invoked_subcommand:
-        return
+    """List people, let them in or out, give roles and credits."""
+    if context.invoked_subcommand is None:
+        _people({"cursor": cursor}, as_json=json)
+
+
+@people.command("list")
+def people_find(
+    search: Annotated[str, typer.Option("--search", help="In logins, names, addresses.")] = "",
+    tenant: Annotated[str, typer.Option("--tenant", help="In this tenant and those below.")] = "",
+    role: Annotated[str, typer.Option("--role", help="Who has this role somewhere.")] = "",
+    state: Annotated[
+        Literal["", "active", "closed"], typer.Option("--state", help="active or closed.")
+    ] = "",
+    sort: Annotated[
+        Literal["login", "name", "balance", "since", "-login", "-name", "-balance", "-since"],
+        typer.Option("--sort", help="By what; with a minus the other way round."),
+    ] = "login",
+    cursor: Cursor = "",
+    json: Json = False,
+) -> None:
+    """Find people."""
+    filters = {
+        "search": search, "tenant": tenant, "role": role, "state": state, "sort": sort,
+        "cursor": cursor,
+    }  # fmt: skip
+    _people(filters, as_json=json)
+
+
+@people.command("role")
+def people_role(
+    login: Login,
+    role: Annotated[
+        Literal["member", "assistant", "instructor", "admin", "platform-admin", "none"],
+        typer.Argument(metavar="ROLE", help="member, assistant, instructor, admin, or none."),
+    ],
+    tenant: Tenant = "main",
+    json: Json = False,
+) -> None:
+    """Give a person a role in a tenant, or take back what was given by hand."""
     with Client() as client:
-        page = client.people(cursor)
-    show(page, views.people, as_json=json)
+        answer = client.set_role(login, tenant, None if role == "none" else role)
+    left = next((one["role"] for one in answer["memberships"] if one["tenant"] == tenant), "none")
+    show(answer, lambda to, _: to.line(f"{login} in {tenant}: {left}"), as_json=json)
+
+
+@people.command("password-link")
+def password_link(login: Login, json: Json = False) -> None:
+    """Print a one-time link at which a person with a local account sets a new password."""
+    with Client() as client:
+        made = client.password_link(login)
+    show(made, lambda to, one: to.line(one["url"]), as_json=json)
+
+
+@people.command("invitations")
+def invitation_list(
+    state: Annotated[
+        Literal["open", "used", "expired"], typer.Option("--state", help="open, used or expired.")
+    ] = "open",
+    cursor: Cursor = "",
+    json: Json = False,
+) -> None:
+    """List invitations, without their links."""
+    with Client() as client:
+        page = client.invitations(state, cursor)
+    show(page, views.invitations, as_json=json)
     if page["next"] and not json:
         note(f"there are more: add --cursor {page['next']}")
+
+
+@people.command("uninvite")
+def uninvite(
+    invitation: Annotated[str, typer.Argument(metavar="ID", help="Of the invitation.")],
+    json: Json = False,
+) -> None:
+    """Make an invitation void."""
+    with Client() as client:
+        client.void_invitation(invitation)
+    show({"voided": invitation}, lambda to, _: to.line("its link works no more"), as_json=json)
 
 
 @people.command("deactivate")
@@ -161,3 +222,11 @@ def _set_active(login: str, *, active: bool, as_json: bool) -> None:
         answer = client.set_active(login, active=active)
     text = f"{login} may sign in again" if active else f"{login} is signed out and stopped"
     show(answer, lambda to, _: to.line(text), as_json=as_json)
+
+
+def _people(filters: dict[str, str], *, as_json: bool) -> None:
+    with Client() as client:
+        page = client.find_people(**filters)
+    show(page, views.people, as_json=as_json)
+    if page["next"] and not as_json:
+        note(f"there are more: add --cursor {page['next']}")

@@ -13,6 +13,11 @@ from hub.cli import (
     account,
     administration,
     announcements,
+    audit,
+    courses,
+    environments,
+    keys,
+    lti,
     machine,
     menu,
     money,
@@ -51,7 +56,7 @@ PANELS = {
         workloads.accept, workloads.logs, workloads.events,
     ),
     "You": (account.login, account.logout, account.whoami, account.usage, account.notices),
-    "Administration": (administration.inventory, administration.invite, administration.audit),
+    "Administration": (administration.inventory, administration.invite),
     "This machine": (
         machine.up, machine.status, machine.doctor, machine.backup, machine.restore,
         machine.admin_link, machine.token, machine.version,
@@ -63,11 +68,16 @@ for panel, commands in PANELS.items():
         app.command(rich_help_panel=panel)(command)
 app.add_typer(quotas.quota, name="quota", rich_help_panel="Administration")
 app.add_typer(administration.people, name="people", rich_help_panel="Administration")
+app.add_typer(keys.key, name="key", rich_help_panel="Administration")
+app.add_typer(audit.audit, name="audit", rich_help_panel="Administration")
 app.add_typer(administration.menu, name="menu", rich_help_panel="Administration")
 app.add_typer(money.credits_app, name="credits", rich_help_panel="Administration")
 app.add_typer(money.price, name="price", rich_help_panel="Administration")
 app.add_typer(tenants.tenant, name="tenant", rich_help_panel="Administration")
+app.add_typer(lti.lti, name="lti", rich_help_panel="This machine")
 app.add_typer(nodes.node, name="node", rich_help_panel="Administration")
+app.add_typer(environments.environment, name="env", rich_help_panel="Administration")
+app.add_typer(courses.course, name="course", rich_help_panel="Administration")
 app.add_typer(reservations.reservation, name="reservation", rich_help_panel="Administration")
 app.command(rich_help_panel="Administration")(announcements.announce)
 app.add_typer(announcements.announcement, name="announcement", rich_help_panel="Administration")

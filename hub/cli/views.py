@@ -228,6 +228,24 @@ def quotas(screen: Screen, page: Page) -> None:
     )
 
 
+def invitations(screen: Screen, page: Page) -> None:
+    """Who was invited where."""
+    screen.table(
+        ("ID", "TENANT", "ROLE", "FOR", "STATE", "UNTIL"),
+        [
+            (
+                one["id"],
+                one["tenant"],
+                one["role"],
+                one["email"],
+                one["state"],
+                words.moment(one["expires_at"], screen.now),
+            )
+            for one in page["items"]
+        ],
+    )
+
+
 def audit(screen: Screen, page: Page) -> None:
     """Who did what."""
     screen.table(
@@ -236,9 +254,9 @@ def audit(screen: Screen, page: Page) -> None:
             (
                 line["id"],
                 words.moment(line["at"], screen.now),
-                line["actor"],
+                line["actor_login"] or line["actor"],
                 line["action"],
-                line["object"],
+                line["object_login"] or line["object"],
                 line["tenant"],
                 words.answers(line["detail"]),
             )

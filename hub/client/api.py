@@ -9,9 +9,11 @@ from urllib.parse import quote, urljoin
 
 from catalog.errors import BadValue, NotFound, Unavailable
 from hub.client.access import Access, checked_url, find_access
+from hub.client.courses import Courses
 from hub.client.desk import Desk
 from hub.client.errors import Json
 from hub.client.event_stream import follow
+from hub.client.people import PeopleCalls
 from hub.client.transport import Transport
 
 MAX_PAGES = 100
@@ -28,7 +30,7 @@ class Page(TypedDict):
     next: str | None
 
 
-class Client(Desk):
+class Client(Desk, Courses, PeopleCalls):
     """Speaks to one server as one person.
 
     Without `url` and `token` it finds both like the command line does (see `hub.client.access`).
@@ -88,6 +90,10 @@ class Client(Desk):
         """The same, whole, as ``csv`` or ``parquet``, part by part."""
         query = {"from": begins, "to": ends, "tenant": tenant, "person": person, "format": kind}
         return self._transport.download("/statement/file", **query)
+
+    def environments(self) -> Page:
+        """Notebook environments that a course may choose."""
+        return _page(self._transport.get("/environments"))
 
     def prices(self) -> Page:
         """What the offers cost, have cost and will cost."""
@@ -255,10 +261,6 @@ class Client(Desk):
         """Guarantee a tenant a part of the site; "0" for nothing any more."""
         body = {"tenant": tenant, "dimension": dimension, "amount": amount}
         return self._transport.put("/quotas/guaranteed", body)
-
-    def audit(self, cursor: str | None = None, limit: int | None = None) -> Page:
-        """The audit, the newest first."""
-        return _page(self._transport.get("/audit", cursor=cursor, limit=limit))
 
     def reload_menu(self) -> Json:
         """Read the menu file again. Raises BadSetup naming the mistake; the old menu stays."""

@@ -89,9 +89,9 @@ def add_within(
     amounts = limits.parse("student_limits", wanted.limits, person=True)
     name, id_ = demand_name(wanted.name), wanted.id or id_for(course_id, wanted.name)
     demand_id(id_)
+    _demand_free(session, course_id, name)
     if session.get(TenantRow, id_) is not None:
         raise Conflict(f"there is a tenant {id_!r} already", next="choose another id for the group")
-    _demand_free(session, course_id, name)
     now = control.clock.now()
     session.add(TenantRow(id=id_, parent_id=course_id, name=name, kind=KIND, created_at=now))
     session.flush()

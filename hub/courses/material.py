@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import shutil
+import threading
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -17,11 +18,11 @@ from pathlib import Path
 
 from sqlmodel import Session, col, select
 
-from catalog.errors import PerijoveError, Refused, Unavailable
+from catalog.errors import Conflict, PerijoveError, Refused, Unavailable
 from hub.bus import Hint
 from hub.control_context import Control
 from hub.courses import material_tree as trees
-from hub.courses.material_git import Bounds, Git, write_config
+from hub.courses.material_git import Bounds, Git, git_binary, write_config
 from hub.courses.material_source import (
     Allowed,
     Source,
@@ -42,6 +43,8 @@ FRESH_FOR = timedelta(minutes=10)
 """A start looks for new material when the last look is older."""
 WAIT_S = 3.0
 """So long a start waits for that look, and then goes on with what is there."""
+_WAITING = threading.BoundedSemaphore(2)
+"""Starts that wait for a look: when a class arrives, threads are wanted for starting."""
 _NEW, _CURRENT = "refs/perijove/new", "refs/perijove/current"
 _MOST_SMALL_FILES = 2000
 """Links and attributes that are read to be judged."""
@@ -60,11 +63,11 @@ def folder_in(session: Session, tenant_id: str) -> str:
 
 def request(control: Control, actor: Actor, course_id: str) -> CourseRow:
     """Staff ask for a look now; it begins within a second, and the course shows what came of it.
-    Safe to repeat. Raises Refused when the course has no material."""
+    Safe to repeat. Raises Conflict when the course has no material."""
     with control.store.write() as session:
         row = place_of(session, actor, course_id, Action.RUN_ROOM).course
         if not row.material_url:
-            raise Refused(
+            raise Conflict(
                 "this course has no material", next="give the address of a repository first"
             )
         row.material_at = None
@@ -85,9 +88,11 @@ def freshen(control: Control, tenant_id: str) -> None:
         _make_due(control, row.tenant_id)
     elif row.material_at is not None and row.tenant_id not in control.fetching:
         return
-    until = time.monotonic() + WAIT_S
-    while time.monotonic() < until and not _looked(control, row.tenant_id):
-        time.sleep(0.05)
+    if _WAITING.acquire(blocking=False):
+        try:
+            _wait_until_looked(control, row.tenant_id)
+        finally:
+            _WAITING.release()
 
 
 def plan(control: Control, tenant_id: str) -> str:
@@ -97,8 +102,8 @@ def plan(control: Control, tenant_id: str) -> str:
         row = session.get(CourseRow, TenantPaths(session).course_of(tenant_id))
     if row is None or not row.material_url or not row.material_commit:
         return ""
-    mirror, git = mirror_of(control, row.tenant_id), shutil.which("git")
-    if git is None or not mirror.is_dir():
+    mirror, git = mirror_of(control, row.tenant_id), git_binary()
+    if not git or not mirror.is_dir():
         return ""
     facts = {
         "mirror": str(mirror), "commit": row.material_commit, "folder": folder_of(row),
@@ -249,6 +254,8 @@ def interrupted(control: Control) -> None:
 
 def drop_unused(control: Control) -> None:
     """Remove mirrors of courses that are gone, cleaned up or have no material any more."""
+    # Listed first: a course is there before its mirror is.
+    mirrors = list(_folder(control).glob("*.git"))
     with control.store.read() as session:
         kept = session.exec(
             select(CourseRow.tenant_id).where(
@@ -256,7 +263,7 @@ def drop_unused(control: Control) -> None:
             )
         ).all()
     names = {mirror_of(control, course_id).name for course_id in kept}
-    for mirror in _folder(control).glob("*.git"):
+    for mirror in mirrors:
         if mirror.name not in names:
             shutil.rmtree(mirror, ignore_errors=True)
 
@@ -277,6 +284,12 @@ def _make_due(control: Control, course_id: str) -> None:
         if row := session.get(CourseRow, course_id):
             row.material_at = None
             session.add(row)
+
+
+def _wait_until_looked(control: Control, course_id: str) -> None:
+    until = time.monotonic() + WAIT_S
+    while time.monotonic() < until and not _looked(control, course_id):
+        time.sleep(0.05)
 
 
 def _looked(control: Control, course_id: str) -> bool:

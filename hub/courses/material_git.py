@@ -5,6 +5,7 @@ as a user of its own that owns the mirrors and nothing else.
 """
 
 import contextlib
+import ipaddress
 import os
 import shutil
 import signal
@@ -114,7 +115,7 @@ class Git:
         """
         scheme = source.url.partition(":")[0] if source.host else "file"
         settings = {f"protocol.{scheme}.allow": "always"}
-        if source.host:
+        if source.host and not _is_address(source.host):
             where = ",".join(f"[{a}]" if ":" in a else a for a in addresses)
             settings["http.curloptResolve"] = f"{source.host}:{source.port}:{where}"
         url = source.url if source.host else f"file://{source.url}"
@@ -142,8 +143,8 @@ class Git:
         self, folder: Path, args: Sequence[str], settings: dict[str, str],
         files: tuple[IO[bytes], IO[bytes], IO[bytes]], most: int,
     ) -> subprocess.Popen[bytes]:  # fmt: skip
-        binary = shutil.which("git", path=_PATH)
-        if binary is None:
+        binary = git_binary()
+        if not binary:
             raise Unavailable("git is not installed here", next="tell the administrator")
         options = [f"{name}={value}" for name, value in {**_CONFIG, **settings}.items()]
         flags = [part for option in options for part in ("-c", option)]
@@ -182,12 +183,26 @@ class Git:
         }
 
 
+def git_binary() -> str:
+    """The git that everybody on this machine may run; empty when there is none."""
+    return shutil.which("git", path=_PATH) or ""
+
+
 def write_config(path: Path) -> None:
     """What both git here and git as a student read: repositories of another user may be read."""
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     fresh.write_text("[safe]\n\tdirectory = *\n", encoding="utf-8")
     fresh.chmod(0o644)
     fresh.replace(path)
+
+
+def _is_address(host: str) -> bool:
+    """Then nothing is looked up that could be answered in another way."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,10 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from typing import Any, TypeVar
 
 from sqlmodel import Session, select
 
@@ -15,6 +18,7 @@ from quotas.windows import Window
 
 log = logging.getLogger("perijove.material")
 
+T = TypeVar("T")
 LOOK_EVERY_S = 0.5
 HOURS_EVERY = timedelta(minutes=1)
 BEFORE_HOURS = timedelta(minutes=15)
@@ -29,12 +33,14 @@ class MaterialKeeper:
         self._control = control
         self._bounds = bounds or Bounds()
         self._room = asyncio.Semaphore(AT_ONCE)
+        # Its own threads: those of the loop may all wait, at the start of labs, for what is done here.
+        self._threads = ThreadPoolExecutor(AT_ONCE + 1, "material")
         self._tasks: set[asyncio.Task[None]] = set()
         self._hours_at: datetime | None = None
 
     async def run(self) -> None:
         """Until cancelled. A look that fails is logged and the next one tries again."""
-        await asyncio.to_thread(material.interrupted, self._control)
+        await self._thread(material.interrupted, self._control)
         while True:
             try:
                 await self.look()
@@ -44,8 +50,8 @@ class MaterialKeeper:
 
     async def look(self) -> None:
         """Begin what is due; does not wait for it."""
-        await asyncio.to_thread(self._before_hours)
-        for course_id in await asyncio.to_thread(material.claim_due, self._control):
+        await self._thread(self._before_hours)
+        for course_id in await self._thread(material.claim_due, self._control):
             task = asyncio.create_task(self._fetch(course_id))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -57,11 +63,14 @@ class MaterialKeeper:
     async def _fetch(self, course_id: str) -> None:
         try:
             async with self._room:
-                await asyncio.to_thread(material.fetch, self._control, course_id, self._bounds)
+                await self._thread(material.fetch, self._control, course_id, self._bounds)
         except Exception:  # of one course: the others go on
             log.exception("material-fetch-failed course=%s", course_id)
         finally:
             self._control.fetching.discard(course_id)
+
+    async def _thread(self, act: Callable[..., T], *args: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, act, *args)
 
     def _before_hours(self) -> None:
         now = self._control.clock.now()

@@ -94,6 +94,7 @@ _SPACES = dict.fromkeys(map(ord, "\u00a0\u2007\u202f\u3000"), " ") | dict.fromke
     map(ord, "\u200b\u200e\u200f\ufeff\u00ad"), ""
 )  # fmt: skip
 _FORMULA = ("=", "+", "-", "@")
+_EMPTY = "it is empty: begin with a line like  id,name,email,group"
 _DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab"}
 
 
@@ -109,7 +110,7 @@ def parse(raw: bytes | str, by: By = "any") -> Roster:
     if text is None:
         return _unread(encoding)
     if not text.strip("\ufeff \t\r\n,;"):
-        return _unread("it is empty: begin with a line like  id,name,email,group")
+        return _unread(_EMPTY)
     delimiter, text = _delimiter(text.removeprefix("\ufeff"))
     reading = _Reading(by)
     reading.read(_records(text, delimiter))
@@ -221,10 +222,11 @@ class _Reading:
                 self._tell(record.line, "", record.broken)
                 return
             if not self.columns:
-                if self._head(record):
-                    continue
-                if not self.columns:
+                named = self._head(record)
+                if any(trouble.fatal for trouble in self.troubles):
                     return
+                if named:
+                    continue
             rows += 1
             if rows > MOST_ROWS:
                 self._tell(
@@ -233,8 +235,9 @@ class _Reading:
                 )  # fmt: skip
                 return
             self._row(record)
-        if not rows and self.columns:
-            self._tell(0, "", "it has a first line and nobody below it")
+        if not rows:
+            said = "it has a first line and nobody below it" if self.columns else _EMPTY
+            self._tell(0, "", said)
 
     def _head(self, record: _Record) -> bool:
         """Whether the first line names columns; one that does not may be a person already."""

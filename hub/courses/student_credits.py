@@ -97,6 +97,15 @@ def left_behind(session: Session, course_id: str) -> list[str]:
     return list(session.exec(query).all())
 
 
+def with_credits(session: Session, course_id: str) -> list[str]:
+    """Everybody whose wallet in the course is not empty."""
+    query = select(AccountRow.person_id).where(
+        AccountRow.tenant_id == course_id, AccountRow.kind == AccountKind.WALLET.value,
+        AccountRow.person_id != "", AccountRow.balance > 0,
+    )  # fmt: skip
+    return list(session.exec(query.order_by(AccountRow.person_id)).all())
+
+
 def _given(session: Session, course_id: str, person_ids: list[str]) -> dict[str, int]:
     """By person: what came to them by enrolment, less what went back. Nobody named: of all."""
     query = (

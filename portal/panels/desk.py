@@ -40,6 +40,8 @@ class Desk:
         """By tenant: how many of those below it are shown."""
         self._below: dict[str, tuple[list[dict[str, Any]], str | None]] = {}
         self._wishes: list[dict[str, Any]] = []
+        self._away = ""
+        """What a look for fresh numbers said last that went wrong."""
         self.view = DeskTable(sizing_mode="stretch_width")
         self.view.on_msg(self._message)
         self._acts = {
@@ -64,8 +66,16 @@ class Desk:
 
     async def _refresh(self) -> None:
         """Fresh numbers; not while somebody decides on a change."""
-        if not self._looking.locked() and not self.view.preview:
-            await self._guarded(self._look)
+        if self._looking.locked() or self.view.preview:
+            return
+        try:
+            async with self._looking:
+                await self._look()
+        except PerijoveError as error:
+            self._away = self.view.trouble = _said(error)
+        else:
+            if self._away and self.view.trouble == self._away:
+                self._away = self.view.trouble = ""
 
     async def _message(self, event: Any) -> None:
         data: dict[str, Any] = event.data if isinstance(event.data, dict) else {}
@@ -81,7 +91,7 @@ class Desk:
             except PerijoveError as error:
                 self.view.preview = {}
                 self._wishes = []
-                self.view.trouble = f"{error.message}. {error.next}."
+                self.view.trouble = _said(error)
             else:
                 self.view.trouble = ""
 
@@ -205,6 +215,10 @@ class Desk:
     async def _look_back(self) -> None:
         page = await self._client.get(f"quotas/changes?limit={HISTORY}")
         self.view.history = page["items"]
+
+
+def _said(error: PerijoveError) -> str:
+    return f"{error.message}. {error.next}."
 
 
 def wish_of(data: Mapping[str, Any], lines: list[dict[str, Any]]) -> dict[str, Any]:

@@ -55,8 +55,9 @@ export function render({ model, el }) {
       input.value = written;
       const back = () => { if (editing !== key) return; editing = ""; input.replaceWith(open); };
       input.addEventListener("keydown", (event) => {
-        if (event.key === "Escape") { back(); open.focus(); }
-        if (event.key !== "Enter") return;
+        if (event.key !== "Escape" && event.key !== "Enter") return;
+        event.preventDefault(); // or the button that has the focus next would be pressed by it
+        if (event.key === "Escape") { back(); open.focus(); return; }
         const value = input.value.trim();
         back();
         open.focus();

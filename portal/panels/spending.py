@@ -90,12 +90,20 @@ def _chart(found: Mapping[str, Any]) -> pn.pane.Bokeh:
             formatters={"@at": "datetime"},
         )
     )
+    _set_ranges(plot, [*at, *days], float(found["budget"]))
     _wear(plot)
     return pn.pane.Bokeh(plot, sizing_mode="stretch_width")
 
 
+def _set_ranges(plot: Any, days: list[datetime], budget: float) -> None:
+    """A week at least, so that the first day of a course does not look like a year."""
+    first, last = min(days), max(days)
+    plot.x_range.start = first - timedelta(days=1)
+    plot.x_range.end = max(last, first + timedelta(days=7)) + timedelta(days=1)
+    plot.y_range.start, plot.y_range.end = 0, max(budget, 1.0) * 1.08
+
+
 def _wear(plot: Any) -> None:
-    plot.y_range.start = 0
     for axis in (plot.xaxis[0], plot.yaxis[0]):
         axis.axis_line_color = axis.major_tick_line_color = axis.minor_tick_line_color = None
         axis.major_label_text_color = axis.axis_label_text_color = PLOT_GREY

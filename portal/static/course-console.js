@@ -9,7 +9,7 @@ const TABS = [["", "Room"], ["attendance", "Attendance"], ["credits", "Credits"]
 /** The head of each page of a course for its staff, with the tabs. */
 export function courseHead(course, part) {
   const tabs = TABS.filter(([name]) => name !== "settings" || course.may?.manage);
-  const facts = [course.term, hours(course.next_hours), `${course.members} people`, `${credits(course.course_credits || 0)} credits left`];
+  const facts = [course.term, hours(course.next_hours), `${course.members} ${course.members === 1 ? "student" : "students"}${course.waiting_to_join ? `, ${course.waiting_to_join} expected` : ""}`, `${credits(course.course_credits || 0)} credits left`];
   return [h("div.page-head", null, h("div", null, h("h1", null, course.name, " ", stateTag(course)), h("p", null, facts.filter(Boolean).join(" · "))), openLab(course, "") || ""),
     h("nav.tabs", { "aria-label": "Course" }, h("ul", null, tabs.map(([name, title]) => h("li", null, h("a", { href: address(course, name), ...(name === part ? { "aria-current": "page" } : {}) }, title)))))];
 }

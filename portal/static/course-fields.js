@@ -151,6 +151,12 @@ export function rosterReport(roster) {
     roster.people?.length && !fatal ? h("details", null, h("summary", null, "How it was read"), h("ul", null, roster.people.slice(0, 5).map((p) => h("li", null, [p.key, p.name, p.email, p.group, p.role].filter(Boolean).join(" · "))))) : "");
 }
 
+/** By what a provider's people are known in a list. */
+export function claimOf(providers, name) {
+  const one = providers.find((p) => p.name === name);
+  return one ? `The column ${one.roster_claim === "email" ? "email" : "id"} says who they are: it must be what ${one.title || one.name} says as “${one.roster_claim}”.` : "You get a file with a link for each, to send by your own mail program.";
+}
+
 /** Choose a file or paste. `then({file, csv, name})` is called with what there is. */
 export function rosterPicker(then, given = {}) {
   const said = h("p.hint", { role: "status" }, given.name ? `${given.name} was read` : "");
@@ -168,6 +174,6 @@ export function rosterPicker(then, given = {}) {
     } catch (error) { say("wrong-line", words(error)); picker.value = ""; }
   } });
   area.addEventListener("change", () => { picker.value = ""; say("hint", ""); then({ file: "", csv: area.value, name: "" }); });
-  return h("div", null, h("div.field", null, h("label", { for: "roster-file" }, "CSV file"), picker, h("span.hint", { id: "roster-hint" },  "Columns: id (or student id), name, email, group, role. Only the first is needed; the order does not matter.")), said,
+  return h("div", null, h("div.field", null, h("label", { for: "roster-file" }, "CSV file"), picker, h("span.hint", { id: "roster-hint" },  "Columns: id (or student id), email, name, group, role, in any order. An id or an e-mail is needed.")), said,
     h("details", { open: Boolean(given.csv) }, h("summary.hint", null, "Or paste the list here"), h("label.field", { for: "roster-text" }, h("span.sr", null, "List as text"), area)));
 }

@@ -61,7 +61,7 @@ export function studentPage(course) {
   const limits = Object.entries(course.student?.limits || {});
   const fact = (label, value) => h("div", null, h("strong", null, value), label);
   const money = purse(course) ? fact("credits of mine in this course", credits(course.my_credits)) : "";
-  const material = course.material?.url ? h("section.card", { "aria-labelledby": "h-material" }, h("h2", { id: "h-material" }, "Material"), h("p", null, "It is in the folder ", h("strong", null, course.material.folder || course.id), " of your lab. What you change stays; what is new comes with the next start."),
+  const material = course.material?.url || course.material?.commit || course.material?.folder ? h("section.card", { "aria-labelledby": "h-material" }, h("h2", { id: "h-material" }, "Material"), h("p", null, "It is in the folder ", h("strong", null, course.material.folder || course.id), " of your lab. What you change stays; what is new comes with the next start."),
     course.material.error ? h("p.small.wrong-line", null, sentence(course.material.error)) : "") : "";
   $("main").replaceChildren(head(course, openLab(course) || stateTag(course)), list,
     h("div.detail", null, h("section.card", { "aria-labelledby": "h-mine" }, h("h2", { id: "h-mine" }, "Mine here"),

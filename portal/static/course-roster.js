@@ -1,7 +1,7 @@
 // Who is in a course: searched, changed, added by list, link or invitation, taken out, exported.
 import { api, download, post, postOnce, tellError } from "./api.js";
 import { courseHead } from "./course-console.js";
-import { rosterPicker, rosterReport, words } from "./course-fields.js";
+import { claimOf, rosterPicker, rosterReport, words } from "./course-fields.js";
 import { showLinks } from "./course-links.js";
 import { $, asked, confirmed, h, keyed, sentence, toast } from "./dom.js";
 
@@ -31,7 +31,7 @@ class Roster {
       h("section.card", { "aria-labelledby": "h-people" }, h("div.page-head", null, h("h2", { id: "h-people" }, "People"),
         h("div.acts", null, this.manage ? button(".small.primary", "Add a list", () => this.add()) : "", button(".small", "Download CSV", () => this.save("roster/file", "roster")), this.manage ? button(".small", "Invitation links", () => this.invite()) : "")),
       h("div.filters", null, h("label.field.grow", { for: "find" }, "Find", search), select("state", "State", STATES), this.groups.length > 1 ? select("group", "Group", [["", "Every group"], ...this.groups.slice(1)]) : ""),
-      h("div.scroll", null, h("table", null, h("thead", null, h("tr", null, [["Name"], ["Id", "hide-phone"], ["State"], ["Role"], ["Group"], [""]].map(([name, cls]) => h(`th${cls ? `.${cls}` : ""}`, { scope: "col" }, name)))), this.body)), this.pager),
+      h("div.scroll", null, h("table", null, h("thead", null, h("tr", null, [["Name"], ["Id", "hide-phone"], ["State"], ["Role"], [this.groups.length > 1 ? "Group" : ""], [""]].map(([name, cls]) => h(`th${cls ? `.${cls}` : ""}`, { scope: "col" }, name)))), this.body)), this.pager),
       this.manage ? h("section.card.gap", { "aria-labelledby": "h-links" }, h("div.page-head", null, h("div", null, h("h2", { id: "h-links" }, "Join links"), h("p.small", null, "Anybody who has the link may join, until it is used up, ends or is withdrawn.")), button(".small", "New link", () => this.newLink())), this.links) : "");
     this.load();
     if (this.manage) this.loadLinks();
@@ -66,9 +66,9 @@ class Roster {
       return box;
     };
     const fixed = !this.manage || one.state === "removed";
-    return h("tr", null, h("td", null, h("strong", null, name), h("div.small.muted", null, [one.email, one.login && one.login !== name ? one.login : ""].filter(Boolean).join(" · "))),
+    return h("tr", null, h("td", null, h("strong", null, name), h("div.small.muted", null, one.email || (one.login === name ? "" : one.login))),
       h("td.small.hide-phone", null, one.key), h("td", null, h(`span.tag${TAG[one.state]}`, null, WORD[one.state])),
-      h("td", null, fixed ? ROLES.find(([r]) => r === one.role)?.[1] || one.role : choose("role", ROLES, "Role")), h("td", null, fixed || this.groups.length < 2 ? this.groups.find(([g]) => g === one.group)?.[1] || "–" : choose("group", this.groups, "Group")),
+      h("td", null, fixed ? ROLES.find(([r]) => r === one.role)?.[1] || one.role : choose("role", ROLES, "Role")), h("td", null, fixed || this.groups.length < 2 ? one.group ? this.groups.find(([g]) => g === one.group)?.[1] || one.group : "" : choose("group", this.groups, "Group")),
       h("td.right", null, fixed ? "" : h("button.button.small", { type: "button", "data-act": "remove", "aria-label": `Take out: ${name}`, onclick: () => this.remove(one, name) }, "Take out")));
   }
 
@@ -95,7 +95,8 @@ class Roster {
     const providers = await api("providers").then((page) => page.items, () => []);
     const report = h("div", { "aria-live": "polite" });
     const take = h("button.button.primary", { type: "submit", disabled: true }, "Add them");
-    const provider = h("select", { id: "roster-provider", onchange: () => check() }, [["", "Each gets an invitation link"], ...providers.map((p) => [p.name, `People of ${p.title || p.name}`])].map(([value, label]) => h("option", { value, selected: value === providers[0]?.name }, label)));
+    const provider = h("select", { id: "roster-provider", "aria-describedby": "claim", onchange: () => { claim.textContent = claimOf(providers, provider.value); check(); } }, [["", "Each gets an invitation link"], ...providers.map((p) => [p.name, `People of ${p.title || p.name}`])].map(([value, label]) => h("option", { value, selected: value === providers[0]?.name }, label)));
+    const claim = h("span.hint", { id: "claim" }, claimOf(providers, provider.value));
     let given = null;
     const body = () => ({ csv: given.csv, file: given.file, provider: provider.value });
     const check = async () => {
@@ -117,7 +118,7 @@ class Roster {
         toast(`${answer.new} added, ${answer.known} changed`, provider.value ? "They are in when they sign in" : "Give them their invitation links next");
         this.first();
       } catch (error) { report.replaceChildren(h("div.told.bad", { role: "alert" }, words(error))); }
-    } }, h("h2", { id: "add-title" }, "Add a list of people"), rosterPicker((one) => { given = one; check(); }), h("label.field", { for: "roster-provider" }, "Who are they?", provider), report,
+    } }, h("h2", { id: "add-title" }, "Add a list of people"), rosterPicker((one) => { given = one; check(); }), h("div.field", null, h("label", { for: "roster-provider" }, "Who are they?"), provider, claim), report,
       h("div.acts", null, h("button.button", { type: "button", onclick: done }, "Cancel"), take));
     const box = h("dialog.wide", { "aria-labelledby": "add-title", oncancel: done }, form);
     document.body.append(box);
@@ -141,7 +142,7 @@ class Roster {
       try { await api(`${this.base}/links/${encodeURIComponent(one.id)}`, { method: "DELETE" }); } catch (error) { tellError(error); }
       this.loadLinks();
     };
-    const line = (one) => h("tr", null, h("td", null, `${one.used} of ${one.most} joined`, one.group ? h("span.tag", null, this.groups.find(([id]) => id === one.group)?.[1] || one.group) : ""), h("td.small", null, `until ${new Date(one.expires_at).toLocaleString()}`), h("td.small.hide-phone", null, `by ${one.created_by}`),
+    const line = (one) => h("tr", null, h("td", null, `${one.used} of ${one.most} joined`, one.group ? h("span.tag", null, this.groups.find(([id]) => id === one.group)?.[1] || one.group) : ""), h("td.small", null, `until ${new Date(one.expires_at).toLocaleString()}`),
       h("td.right", null, h("button.button.small", { type: "button", "aria-label": `Withdraw the link with ${one.used} of ${one.most} joined`, onclick: () => withdraw(one) }, "Withdraw")));
     this.links.replaceChildren(open.length ? h("div.scroll", null, h("table", null, h("tbody", null, open.map(line)))) : h("p.muted", null, "None at the moment."));
   }

@@ -1,7 +1,7 @@
 // A new course, step by step. What is typed is kept in this tab: back, forward and reload lose nothing.
 import { api, download, post, postOnce, tellError } from "./api.js";
 import { address, mayAdd } from "./courses.js";
-import { DAYS, Form, LENGTHS, read, rosterPicker, rosterReport, rows, slug, words, write } from "./course-fields.js";
+import { DAYS, Form, LENGTHS, claimOf, read, rosterPicker, rosterReport, rows, slug, words, write } from "./course-fields.js";
 import { blank } from "./course-pages.js";
 import { showLinks } from "./course-links.js";
 import { $, confirmed, h, sentence } from "./dom.js";
@@ -104,7 +104,7 @@ function people(form, site, ask, report) {
     ask();
   };
   const provider = h("div");
-  const draw = () => provider.replaceChildren(...(kept.roster ? [form.field("roster.provider", "Who are they?", { options: [["", "Each gets an invitation link from me"], ...site.providers.map((p) => [p.name, `People of ${p.title || p.name}: they are in when they sign in`])], then: ask })] : []));
+  const draw = () => provider.replaceChildren(...(kept.roster ? [form.field("roster.provider", "Who are they?", { options: [["", "Each gets an invitation link from me"], ...site.providers.map((p) => [p.name, `People of ${p.title || p.name}: they are in when they sign in`])], then: () => { draw(); ask(); }, hint: claimOf(site.providers, kept.roster.provider) })] : []));
   draw();
   return h("div.form", null, h("p.hint", null, "Choose one way or several. All of them can be added later too."),
     h("fieldset.choice", null, h("legend", null, "A list (CSV)"), rosterPicker(take, kept.roster || {}), provider, report),
@@ -224,7 +224,7 @@ class Wizard {
   }
 
   review() {
-    this.summary = h("div", { "aria-live": "polite" }, h("p.muted", null, "Checking…"));
+    this.summary = h("div.stack", { "aria-live": "polite" }, h("p.muted", null, "Checking…"));
     return h("div.form", null, this.summary);
   }
 
@@ -259,7 +259,7 @@ class Wizard {
   overview(answer) {
     const go = (problem) => stepOf(problem) ? h("a", { href: `#${stepOf(problem)}` }, STEPS.find(([name]) => name === stepOf(problem))[1]) : "";
     return [answer.problems.length ? h("div.told.bad", { role: "alert" }, h("p", null, h("strong", null, "This must be put right first")), h("ul", null, answer.problems.map((p) => h("li", null, words(p), " ", go(p))))) : h("div.told.good", null, h("p", null, h("strong", null, "Everything is in order."), " Nothing is made until you press the button.")),
-      h("ul.plain.stack", null, answer.summary.map((line) => h("li", null, sentence(line)))), rosterReport(answer.roster), hoursReport(answer.hours)];
+      h("ul.points", null, answer.summary.map((line) => h("li", null, sentence(line)))), answer.roster ? rosterReport(answer.roster) : "", hoursReport(answer.hours.filter((one) => !one.possible))];
   }
 
   async next() {

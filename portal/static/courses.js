@@ -40,7 +40,7 @@ export function openLab(course, kind = ".primary") {
 }
 
 /** My credits there, or none where labs cost nothing of mine. */
-export const purse = (course) => (course.my_credits === null || course.my_credits === undefined || course.my_credits === "" ? "" : `${credits(course.my_credits)} credits of mine`);
+export const purse = (course) => (course.my_credits === null || course.my_credits === undefined || course.my_credits === "" ? "" : `${credits(course.my_credits)} credits left`);
 
 function card({ course, lab }) {
   return h("li", null, h("article.card.course", { "aria-labelledby": `c-${course.id}` },

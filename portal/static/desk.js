@@ -15,7 +15,7 @@ const field = (label, input) => h("label.field", null, label, input);
 const filters = (...fields) => h("div.range", null, fields);
 
 function people() {
-  const fields = { search: search("Name or login"), tenant: search("Id of a tenant"), role: select(ROLES, { "": "Any role" }), state: select(["", "active", "closed"], { "": "Any state" }), sort: select(["login", "name", "-created"], { login: "Login", name: "Name", "-created": "Newest" }) };
+  const fields = { search: search("Name or login"), tenant: search("Id of a tenant"), role: select(ROLES, { "": "Any role" }), state: select(["", "active", "closed"], { "": "Any state" }), sort: select(["login", "name", "-since", "-balance", "balance"], { login: "Login", name: "Name", "-since": "Newest", "-balance": "Most credits", balance: "Fewest credits" }) };
   const act = async (work, done, reload) => { try { await work(); toast(done); } catch (error) { tellError(error); } reload(); };
   async function grant(p, reload) {
     const form = await asked(`Credits for ${p.display_name || p.login}`, "They are new, and added to the balance.", [{ name: "credits", label: "Credits", value: "50", required: true }], "Grant");
@@ -83,7 +83,8 @@ function announcements() {
   const fill = () => list.replaceChildren(listing({ label: "Announcements", columns: ["Text", "State", "From – until", "Put away by", ""], path: "announcements/all", fields: { state }, row, empty: "None yet." }));
   const form = h("form", { onsubmit: (event) => {
     event.preventDefault();
-    act(() => post("announcements", { tenant: tenant.value.trim(), text: text.value, level: level.value, starts_at: local(from.value), ends_at: local(to.value) }), "Announced", () => { text.value = ""; fill(); });
+    const send = () => post("announcements", { tenant: tenant.value.trim(), text: text.value, level: level.value, starts_at: local(from.value), ends_at: local(to.value) });
+    act(async () => { await send(); text.value = ""; }, "Announced", fill);
   } }, h("div.range", null, field("To everybody of (id of a tenant)", tenant), field("Kind", level), field("From (empty: now)", from), field("Until (empty: for a day)", to)), field("What people read, in the portal and in their notebooks", text),
   h("div.acts.gap", null, h("button.button.primary", { type: "submit" }, "Announce")));
   fill();
@@ -91,11 +92,11 @@ function announcements() {
 }
 
 function audit() {
-  const fields = { search: search("Login, object or tenant"), action: search("Like set-quota"), from: h("input", { type: "date" }), to: h("input", { type: "date" }) };
+  const fields = { actor: search("Login"), action: search("Like set-quota"), object: search("On what"), tenant: search("Id of a tenant"), from: h("input", { type: "date" }), to: h("input", { type: "date" }) };
   const row = (line) => h("tr", null, h("td.num.muted", null, line.id), h("td", null, clock(line.at)), h("td", null, line.actor_name || line.actor), h("td", null, line.action), h("td", null, line.object, h("div.small.muted", null, line.tenant)),
     h("td.small", null, Object.entries(line.detail).map(([k, v]) => `${k}: ${typeof v === "object" ? JSON.stringify(v) : v}`).join(", ")));
   return [h("p.muted", null, "Nothing is ever taken out of it: each line seals the one before. ", h("code", null, "perijove audit verify"), " checks all of it."),
-    filters(field("Find", fields.search), field("Act", fields.action), field("From", fields.from), field("Until", fields.to)),
+    filters(field("Who", fields.actor), field("Act", fields.action), field("On what", fields.object), field("Tenant", fields.tenant), field("From", fields.from), field("Until", fields.to)),
     listing({ label: "Audit, the newest first", columns: ["No.", "When", "Who", "Act", "On what", "Detail"], path: "audit", fields, row, empty: "Nothing like that happened." })];
 }
 

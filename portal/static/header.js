@@ -1,4 +1,5 @@
 // What every screen has: navigation, the meter, notices, warnings of the site, leases that end.
+import { announcements } from "./announcements.js";
 import { post, tellError } from "./api.js";
 import { $, clock, h, keyed, now, prefix, sentence, tick, toast, track } from "./dom.js";
 import { mayReserve } from "./reservations.js";
@@ -119,6 +120,7 @@ export function header() {
     if (menu ? path === to || path.endsWith("/launch") : path.startsWith(to)) link.setAttribute("aria-current", "page");
   }
   theme();
+  announcements();
   $("notices").addEventListener("toggle", (event) => { if (event.newState === "open") readAll(); });
   watch((kind) => {
     if (kind === "me" && known.me) { meter(known.me); ribbon(known.me.site); person(known.me); }

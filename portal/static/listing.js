@@ -11,7 +11,8 @@ export const blank = (columns, text) => h("tr", null, h("td.muted", { colspan: c
 export function listing({ label, columns, path, fields, row, empty, params = {} }) {
   const body = h("tbody");
   const more = h("button.button.gap", { type: "button", hidden: true, onclick: () => load(true) }, "Show more");
-  const count = h("p.sr", { role: "status" });
+  const count = h("p.small.muted.num");
+  const said = h("p.sr", { role: "status" });
   let cursor = "";
   let asking = 0;
   async function load(further = false) {
@@ -26,7 +27,8 @@ export function listing({ label, columns, path, fields, row, empty, params = {} 
       const rows = page.items.map((item) => row(item, () => load()));
       if (further) body.append(...rows);
       else body.replaceChildren(...(rows.length ? rows : [blank(columns.length, empty)]));
-      count.textContent = `${body.rows.length} shown${cursor ? ", there are more" : ""}`;
+      count.textContent = page.total === undefined ? "" : `${page.total.toLocaleString()} in all`;
+      said.textContent = `${rows.length ? body.rows.length : 0} shown${cursor ? ", there are more" : ""}`;
       more.hidden = !cursor;
     } catch (error) {
       if (mine === asking) body.replaceChildren(blank(columns.length, `${sentence(error.message)}. ${sentence(error.next)}.`));
@@ -37,5 +39,5 @@ export function listing({ label, columns, path, fields, row, empty, params = {} 
     input.addEventListener(input.type === "search" ? "input" : "change", () => { clearTimeout(typing); typing = setTimeout(load, input.type === "search" ? 250 : 0); });
   }
   load();
-  return h("div", null, h("div.scroll", null, h("table", null, h("caption.sr", null, label), head(...columns), body)), more, count);
+  return h("div", null, h("div.scroll", null, h("table", null, h("caption.sr", null, label), head(...columns), body)), more, count, said);
 }

@@ -1,6 +1,6 @@
 // For administrators: who is here, inviting, credits, quotas.
 import { api, post, tellError } from "./api.js";
-import { $, asked, confirmed, credits, h, sentence, toast, track } from "./dom.js";
+import { $, asked, confirmed, credits, h, prefix, sentence, toast, track } from "./dom.js";
 
 const ROLES = ["member", "assistant", "instructor", "admin"];
 
@@ -20,12 +20,20 @@ function showLink(invitation) {
 const NAMES = { gpu: "GPU", cpu: "CPU", memory: "Memory" };
 const amount = { gpu: (n) => `${n / 1000} ${n === 1000 ? "GPU" : "GPUs"}`, cpu: (n) => `${n / 1000} CPU`, memory: (n) => `${Math.round(n / 2 ** 28) / 4} GiB` };
 
+/** On a large site the console shows them all; here the first will do. */
+const MOST = 60;
+
 /** Tenants from the root down, each with its depth. A dimension that nobody set or uses is left out. */
 function inTree(items) {
-  const seen = new Set(items.map((one) => one.tenant));
+  const lines = new Map();
+  for (const one of items) lines.set(one.tenant, [...(lines.get(one.tenant) || []), one]);
+  const below = new Map();
+  for (const [tenant, [first]] of lines) {
+    const parent = lines.has(first.parent) ? first.parent : "";
+    below.set(parent, [...(below.get(parent) || []), tenant]);
+  }
   const shown = (one) => one.dimension === "gpu" || one.used || one.guaranteed || one.limit !== null;
-  const walk = (parent, depth) => [...new Set(items.filter((one) => (seen.has(one.parent) ? one.parent : "") === parent).map((one) => one.tenant))]
-    .flatMap((tenant) => [...items.filter((one) => one.tenant === tenant && shown(one)).map((one) => ({ ...one, depth })), ...walk(tenant, depth + 1)]);
+  const walk = (parent, depth) => (below.get(parent) || []).flatMap((tenant) => [...lines.get(tenant).filter(shown).map((one) => ({ ...one, depth })), ...walk(tenant, depth + 1)]);
   return walk("", 0);
 }
 
@@ -33,6 +41,8 @@ export function peoplePage() {
   const people = h("tbody");
   const quotas = h("tbody");
   const uses = h("tbody");
+  let typing;
+  const find = h("input", { type: "search", placeholder: "Name or login", maxlength: 60, autocomplete: "off", oninput: () => { clearTimeout(typing); typing = setTimeout(load, 250); } });
   const attempt = async (work, done) => { try { const answer = await work(); if (done) toast(done); load(); return answer; } catch (error) { tellError(error); return null; } };
 
   async function invite() {
@@ -77,30 +87,31 @@ export function peoplePage() {
 
   const head = (...names) => h("thead", null, h("tr", null, names.map((n) => h("th", { scope: "col" }, n))));
   $("main").replaceChildren(h("div.page-head", null, h("div", null, h("h1", null, "People"), h("p", null, "Who may use this site, and how much.")), h("button.button.primary", { type: "button", onclick: invite }, "Invite")),
-    h("section.card", { "aria-label": "People" }, h("div.scroll", null, h("table", null, head("Name", "Role", "Credits", "State", ""), people))),
+    h("section.card", { "aria-label": "People" }, h("div.range", null, h("label.field", null, "Find", find)), h("div.scroll", null, h("table", null, head("Name", "Role", "Credits", "State", ""), people))),
     h("section.card.gap", { "aria-labelledby": "h-use" }, h("h2", { id: "h-use" }, "What groups hold"),
       h("div.scroll", null, h("table", null, head("Group", "Of what", "Guaranteed", "At most", "Held now", ""), uses))),
     h("section.card.gap", { "aria-labelledby": "h-quota" }, h("div.page-head", null, h("h2", { id: "h-quota" }, "Quotas"), h("button.button.small", { type: "button", onclick: () => limit() }, "Set a limit")),
       h("div.scroll", null, h("table", null, head("Tenant", "Person", "Of what", "Limit", ""), quotas))));
 
   const small = (label, onclick, name) => h("button.button.small", { type: "button", onclick, "aria-label": `${label}: ${name}` }, label);
+  const elsewhere = (columns, text) => h("tr", null, h("td", { colspan: columns }, h("a", { href: `${prefix}console` }, text)));
   const blank = (columns, error) => h("tr", null, h("td.muted", { colspan: columns }, error ? `${sentence(error.message)}. ${sentence(error.next)}` : "None yet."));
   async function load() {
     try {
-      const items = (await api("people")).items;
-      people.replaceChildren(...items.map((p) => h("tr", null, h("td", null, h("strong", null, p.display_name || p.login), h("div.small.muted", null, p.login)),
+      const { items, next } = await api(`people?${new URLSearchParams({ search: find.value, limit: 50 })}`);
+      people.replaceChildren(...(next ? [elsewhere(5, "There are more: type a name above, or see the console.")] : []), ...items.map((p) => h("tr", null, h("td", null, h("strong", null, p.display_name || p.login), h("div.small.muted", null, p.login)),
         h("td", null, p.memberships.map((m) => `${m.role} in ${m.tenant_name}`).join(", ") || "–"), h("td.num", null, credits(p.balance)),
         h("td", null, p.active ? "Active" : h("span.tag.off", null, "Deactivated")),
         h("td.right", null, h("div.acts", null, small("Grant credits", () => grant(p), p.login), small(p.active ? "Deactivate" : "Activate", () => turn(p), p.login))))));
     } catch (error) { people.replaceChildren(blank(5, error)); }
     try {
       const items = inTree((await api("quotas/use")).items);
-      uses.replaceChildren(...(items.length ? items.map(held) : [blank(6)]));
+      uses.replaceChildren(...(items.length ? items.slice(0, MOST).map(held) : [blank(6)]), ...(items.length > MOST ? [elsewhere(6, "All groups are in the console.")] : []));
     } catch (error) { uses.replaceChildren(blank(6, error)); }
     try {
-      const items = (await api("quotas")).items;
+      const { items, next } = await api(`quotas?limit=${MOST}`);
       quotas.replaceChildren(...(items.length ? items.map((q) => h("tr", null, h("td", null, q.tenant), h("td", null, q.person === "*" ? "each person" : q.person || "all together"), h("td", null, q.dimension), h("td.num", null, q.text),
-        h("td.right", null, small("Change", () => limit(q), `${q.dimension} of ${q.person || q.tenant}`)))) : [blank(5)]));
+        h("td.right", null, small("Change", () => limit(q), `${q.dimension} of ${q.person || q.tenant}`)))) : [blank(5)]), ...(next ? [elsewhere(5, "All limits are in the console.")] : []));
     } catch (error) { quotas.replaceChildren(blank(5, error)); }
   }
   load();

@@ -1,8 +1,8 @@
 // What the page knows. One stream says what changed; without it, asking every five seconds does.
 import { api, events } from "./api.js";
 
-const PATHS = { me: "me", offers: "offers", workloads: "workloads?state=all&limit=50", notices: "notices", courses: "courses?limit=100", visits: "visits" };
-export const known = { me: null, offers: null, workloads: null, notices: null, courses: null, visits: null };
+const PATHS = { me: "me", offers: "offers", workloads: "workloads?state=all&limit=50", notices: "notices", courses: "courses?limit=100", visits: "visits", announcements: "announcements?limit=20" };
+export const known = { me: null, offers: null, workloads: null, notices: null, courses: null, visits: null, announcements: null };
 const listeners = [];
 const wanted = new Set(["me", "workloads", "notices"]);
 const running = {};
@@ -44,7 +44,8 @@ async function stream() {
       await events("stream", (_, data) => {
         let kind = "";
         try { kind = JSON.parse(data).kind; } catch { return; }
-        refetch(kind);
+        // A whole site hears of an announcement at once and need not ask at once.
+        if (kind === "announcements") setTimeout(() => refetch(kind), Math.random() * 3000); else refetch(kind);
         if (kind === "workloads") { refetch("me"); refetch("offers"); }
       });
     } catch { /* asked for again below */ }

@@ -273,18 +273,17 @@ async def test_a_line_of_a_list_is_taken_by_a_verified_address_of_its_provider_a
         expected(site, course, "ada@example.org", issuer=issuer)
     a_course(site, "struck")
     expected(site, "struck", "ada@example.org", removed_at=site.clock.now())
-    claims = {"email": "Ada@Example.org", "email_verified": False}
-    person, _ = identities.sign_in(site.control, ada(**claims))
+    said: Any = {"email": "Ada@Example.org", "email_verified": False}
+    sure: Any = said | {"email_verified": True}
+    person, _ = identities.sign_in(site.control, Vouched(UNI, "ada", claims=said))
     assert roles(site, person) == {"main": "member"}
-    identities.refresh(site.control, ada(**claims | {"email_verified": True}))
+    identities.refresh(site.control, Vouched(UNI, "ada", claims=sure))
     assert roles(site, person) == {"main": "member", "mine": "member"}
     with site.control.store.read() as session:
         line = session.exec(select(RosterRow).where(RosterRow.tenant_id == "mine")).one()
     assert (line.person_id, line.joined_at is not None) == (person.id, True)
     # Whoever else says that address now finds the line taken.
-    other, _ = identities.sign_in(
-        site.control, ada(subject="eve", **claims | {"email_verified": True})
-    )
+    other, _ = identities.sign_in(site.control, Vouched(UNI, "eve", claims=sure))
     assert roles(site, other) == {"main": "member"}
 
 

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from hub import inside as use_case
-from hub import people, starting
+from hub import extending, people, starting
 from hub.courses import visits
 from hub.store.course_tables import VisitRow
 from tests.site import V1, Answer, Site, add_tenant
@@ -91,7 +90,7 @@ async def test_far_from_the_end_nothing_is_planned(
     lab: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workload = await started(lab, "mia", duration="2h")
-    monkeypatch.setattr(use_case, "read_world", lambda *_: pytest.fail("it read the world"))
+    monkeypatch.setattr(extending, "read_world", lambda *_: pytest.fail("it read the world"))
     seen = await look(lab, workload)
     assert seen["extend"] == {"possible": None, "by": "1h", "why_not": ""}
 

@@ -104,6 +104,23 @@ def test_a_message_comes_within_seconds_and_stays_until_it_is_put_away(
     short_leases.cli("announcement", "withdraw", known["id"])
 
 
+def test_the_portal_says_it_on_every_page(page: Page, site: LiveSite) -> None:
+    page.goto(site.cli("admin-link")["url"])
+    page.get_by_role("button", name="Sign in as administrator").click()
+    expect(page.get_by_role("heading", name="Start something")).to_be_visible()
+    site.cli("announce", "Line one <i>\nline two")
+    told = page.get_by_role("region", name="Announcements")
+    expect(told.get_by_text("Line one <i>")).to_be_visible(timeout=SECONDS)
+    page.get_by_role("link", name="Usage").click()
+    expect(told.get_by_text("line two")).to_be_visible()
+    told.get_by_role("button", name="Got it").press("Enter")
+    expect(told).to_be_hidden()
+    page.reload()
+    expect(page.get_by_role("heading", name="Usage")).to_be_visible()
+    expect(told).to_be_hidden()
+    assert site.cli("announcement", "list")["items"] == []
+
+
 def test_what_is_withdrawn_goes_by_itself(
     lab: tuple[Page, dict[str, Any]], short_leases: LiveSite
 ) -> None:

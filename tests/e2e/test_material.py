@@ -1,14 +1,18 @@
 """A course's material in a student's JupyterLab: there when it opens, merged when it opens again."""
 
+import json
+import os
+import subprocess
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.e2e.conftest import Api, Visitor
-from tests.live import LiveSite, wait_for
+from tests.e2e.conftest import Api, Visitor, in_kernel
+from tests.live import ROOT, LiveSite, wait_for
 from tests.peers.git_http import GitHttp, Repository, git, serving
 
 LINES = [f"line {n}\n" for n in range(8)]
@@ -72,6 +76,8 @@ def test_open_lab_merge_and_open_again(
     assert lab.read("lab.txt") == "".join(LINES)
     assert lab.opens_in() == f"/lab/tree/{course}"
     assert "course material: 2 new" in lab.events()
+    home = site.spaces / "homes" / "mia"
+    assert (home / course / "lab.txt").stat().st_uid == home.stat().st_uid
 
     mine = ["mine\n", *LINES[1:]]
     lab.write("lab.txt", "".join(mine))
@@ -110,6 +116,48 @@ def test_a_repository_that_goes_away_is_told_and_takes_nothing(
         away.rename(repository.folder)
 
 
+def test_a_new_environment_is_chosen_without_a_restart(
+    site: LiveSite, admin: Api, course: str, student: tuple[Api, str]
+) -> None:
+    api, own_token = student
+    link = make_environment(site, "physics")
+    changed = admin.http.put(f"/courses/{course}", json={"environment": "physics"})
+    assert changed.is_success, changed.text
+    away = link.rename(link.with_name("away@physics"))
+    refused = api.post("/check", {"offer": "cpu", "set": {}, "tenant": course})
+    assert refused["verdict"] == "denied"
+    away.rename(link)
+    assert [e["name"] for e in api.get("/environments")["items"]] == ["default", "physics"]
+    lab = Lab(site, api, own_token, course)
+    code = "import sys, only_in_physics; print(only_in_physics.SAYS, sys.prefix)"
+    printed = in_kernel(f"{site.url}/user/mia/{lab.id}", own_token, code)
+    assert printed.startswith("it is here")
+    assert "/environments/physics@1" in printed
+    lab.stop()
+
+
+def make_environment(site: LiveSite, name: str) -> Path:
+    """As `perijove env add` leaves one, out of the site's own: nothing is downloaded."""
+    own = (ROOT / ".envs" / "notebook").resolve()
+    record = json.loads((own / "perijove-env.json").read_text())
+    folder = site.spaces / "environments"
+    build = folder / f"{name}@1"
+    folder.mkdir(mode=0o755, exist_ok=True)
+    subprocess.run(
+        [record["python"], "-m", "venv", "--without-pip", build], check=True,
+        env=os.environ | record.get("env", {}),
+    )  # fmt: skip
+    (packages,) = build.glob("lib/python3.*/site-packages")
+    (theirs,) = own.glob("lib/python3.*/site-packages")
+    (packages / "own.pth").write_text(f"{theirs}\n")
+    (packages / "only_in_physics.py").write_text("SAYS = 'it is here'\n")
+    (build / "share").symlink_to(own / "share")
+    facts = record | {"python": f"{build}/bin/python", "bin": f"{build}/bin"}
+    (build / "perijove-env.json").write_text(json.dumps(facts))
+    (folder / name).symlink_to(build.name)
+    return folder / name
+
+
 def _material(admin: Api, course: str) -> dict[str, Any]:
     return admin.get(f"/courses/{course}")["material"]
 
@@ -143,11 +191,10 @@ class Lab:
     def opens_in(self) -> str:
         """Where the server's own address leads."""
         answer = self._http.get(f"{self._path}/", follow_redirects=False)
-        return answer.headers["location"].removeprefix(self._path)
+        return answer.headers["location"].removeprefix(self._path).rstrip("?")
 
     def events(self) -> str:
-        path = f"/services/control/v1/workloads/{self.id}/events"
-        with self._api.http.stream("GET", path) as answer:
+        with self._api.http.stream("GET", f"/workloads/{self.id}/events") as answer:
             found = ""
             for line in answer.iter_lines():
                 found += line

@@ -23,11 +23,13 @@ V1 = "/services/control/v1"
 
 @dataclass
 class Campus:
-    """*Quick* is asked again each second, *slow* only when it says something itself."""
+    """*Quick* is asked again each second, *slow* only when it says something itself, and *plain*
+    never: it gives no refresh tokens."""
 
     site: LiveSite
     quick: Peer
     slow: Peer
+    plain: Peer
 
     def visitor(self) -> Visitor:
         return Visitor(self.site.url)
@@ -38,11 +40,6 @@ class Campus:
             headers={"Authorization": f"token {token}"},
         )  # fmt: skip
 
-    def roles(self, token: str) -> dict[str, str]:
-        return {
-            m["tenant"]: m["role"] for m in self.call(token, "GET", "/me").json()["person"]["roles"]
-        }
-
 
 @pytest.fixture(scope="module")
 def campus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Campus]:
@@ -52,17 +49,19 @@ def campus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Campus]:
     with (
         running("quick", site.url, {"ada": STAFF}) as quick,
         running("slow", site.url, {"ada": STAFF, "eve": STAFF, "joe": STAFF}) as slow,
+        running("plain", site.url, {"ada": STAFF}) as plain,
     ):
         more: dict[str, Any] = {"scopes": SCOPES, "rules": RULES}
         entries = [
             quick.entry(refresh="1s", **more),
             slow.entry(refresh="1h", **more | {"allowed": "rules"}),
+            plain.entry(logout_ends="account"),
         ]
         (site.home / "oidc.yaml").write_text(yaml.safe_dump({"providers": entries}))
         try:
             site.start()
             site.cli("tenant", "add", "physics", "--name", "Physics")
-            yield Campus(site, quick, slow)
+            yield Campus(site, quick, slow, plain)
         finally:
             site.stop()
 
@@ -140,6 +139,18 @@ def test_a_deleted_person_is_out_at_once_after_a_logout_by_the_provider(campus: 
     campus.slow.put("eve", STAFF)
     with campus.visitor() as visitor:
         assert visitor.sign_in(campus.slow, "eve").status_code == 200
+        assert me(visitor).status_code == 200
+
+
+def test_a_provider_that_cannot_be_asked_may_close_accounts_by_its_logout(campus: Campus) -> None:
+    with campus.visitor() as visitor:
+        visitor.sign_in(campus.plain, "ada")
+        token = token_of(campus, visitor)
+        assert campus.call(token, "GET", "/me").status_code == 200
+        visitor.submit(visitor.get(f"{campus.plain.issuer}/session/end"), logout="yes")
+        wait_for("403", lambda: campus.call(token, "GET", "/me").status_code == 403, 15)
+    with campus.visitor() as visitor:
+        visitor.sign_in(campus.plain, "ada")
         assert me(visitor).status_code == 200
 
 

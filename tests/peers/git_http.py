@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import ClassVar
 
 _ENV = {
     "PATH": os.defpath, "HOME": "/nonexistent", "GIT_CONFIG_NOSYSTEM": "1",
@@ -75,8 +74,10 @@ class GitHttp(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: GitHttp
-    protocol_version: ClassVar[str] = "HTTP/1.0"
+    @property
+    def site(self) -> GitHttp:
+        assert isinstance(self.server, GitHttp)
+        return self.server
 
     def do_GET(self) -> None:
         self._answer(b"")
@@ -85,7 +86,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
 
     def _answer(self, body: bytes) -> None:
-        self.server.asked.append(self.path)
+        self.site.asked.append(self.path)
         with contextlib.suppress(OSError):
             if self.path.startswith("/moved/"):
                 self.send_response(302)
@@ -94,7 +95,7 @@ class _Handler(BaseHTTPRequestHandler):
             elif self.path.startswith("/endless"):
                 self._endless()
             elif self.path.startswith("/hang"):
-                self.server.over.wait(30)
+                self.site.over.wait(30)
             elif self.path.startswith("/repos/"):
                 self._backend(body)
             else:
@@ -104,13 +105,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Type", "application/x-git-upload-pack-advertisement")
         self.end_headers()
-        while not self.server.over.is_set():
+        while not self.site.over.is_set():
             self.wfile.write(b"0100" + b"x" * 252)
 
     def _backend(self, body: bytes) -> None:
         path, _, query = self.path.partition("?")
         env = _ENV | {
-            "GIT_PROJECT_ROOT": str(self.server.folder), "GIT_HTTP_EXPORT_ALL": "1",
+            "GIT_PROJECT_ROOT": str(self.site.folder), "GIT_HTTP_EXPORT_ALL": "1",
             "PATH_INFO": path.removeprefix("/repos"), "QUERY_STRING": query,
             "REQUEST_METHOD": self.command, "CONTENT_LENGTH": str(len(body)),
             "CONTENT_TYPE": self.headers.get("Content-Type", ""),

@@ -635,4 +635,8 @@ def test_the_handbooks_example_is_valid(tmp_path: Path) -> None:
     uni, lab = load_providers(written(tmp_path, example))
     assert uni.admits({"groups": ["staff"], "email_verified": True})
     assert not uni.admits({"groups": ["staff"]})
-    assert lab.admits({})
+    assert not lab.admits({})
+    assert lab.admits({"groups": "guests"})
+    both = {"groups": ["physics-staff"], "eduperson_scoped_affiliation": ["staff@example.edu"]}
+    assert lab.standing(both).roles == {"physics": "admin"}
+    assert not lab.admits(both | {"eduperson_scoped_affiliation": ["staff@example.org"]})

@@ -110,6 +110,10 @@ async def test_a_refusal_is_told_from_trouble(liar: LyingProvider) -> None:
     liar.token = {"error": "invalid_grant"}
     with pytest.raises(GivenUp):
         await client.refresh(VOUCHER)
+    said = "There is no 'user' for this token."
+    liar.token = {"error": "invalid_request", "error_description": said}
+    with pytest.raises(GivenUp):
+        await client.refresh(VOUCHER)
     for error in ("invalid_client", "invalid_request", "temporarily_unavailable"):
         liar.token = {"error": error}
         with pytest.raises(Unavailable):

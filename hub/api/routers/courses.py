@@ -14,6 +14,7 @@ from hub.api.schema import Page, WorkloadView
 from hub.control_context import Control
 from hub.courses import access, ending, groups, lab, links, listing, making, rules
 from hub.courses.making import Made
+from hub.courses.wishes import Rule
 from hub.policy import Action, Actor
 from hub.store.course_tables import CourseRow
 
@@ -184,10 +185,13 @@ def add_rule(
 
 @router.delete("/courses/{course}/rules", **does(Action.MANAGE_COURSE))
 def remove_rule(
-    course: str, body: schema.RuleBody, control: ControlArg, actor: ActorArg
-) -> Page[schema.RuleView]:
+    course: str, control: ControlArg, actor: ActorArg,
+    provider: Annotated[str, Query(max_length=60)] = "",
+    claim: Annotated[str, Query(max_length=200)] = "",
+    value: Annotated[str, Query(max_length=500)] = "",
+) -> Page[schema.RuleView]:  # fmt: skip
     """Take a rule back, and with it whom it alone let in."""
-    rules.remove(control, actor, course, intake.rule(body))
+    rules.remove(control, actor, course, Rule(provider, claim, value))
     return rule_list(course, control, actor)
 
 

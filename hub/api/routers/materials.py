@@ -26,11 +26,11 @@ def every_environment(control: ControlArg, actor: ActorArg) -> schema.Page[Envir
     return schema.Page(items=items, next=None)
 
 
-@router.post("/courses/{course_id}/material/fetch", **does(Action.RUN_ROOM))
-def fetch(course_id: str, control: ControlArg, actor: ActorArg) -> MaterialView:
+@router.post("/courses/{course}/material/fetch", **does(Action.RUN_ROOM))
+def fetch(course: str, control: ControlArg, actor: ActorArg) -> MaterialView:
     """Look for new material now. It begins within a second: ask for the course to see how it went.
     Repeat as you like."""
-    row = material.request(control, actor, course_id)
+    row = material.request(control, actor, course)
     return MaterialView(
         url=row.material_url, branch=row.material_branch, folder=material.folder_of(row),
         commit=row.material_commit, at=row.material_at, error=row.material_error,

@@ -1,17 +1,18 @@
-"""The roster of a course: take in a list, look, change a line, links for those who need one."""
+"""The people of a course: its roster, links for those who need one, and what is kept of their work."""
 
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
-from fastapi.responses import Response
+from fastapi.responses import FileResponse, Response
 
 from hub.api import course_intake as intake
 from hub.api import course_schema as schema
 from hub.api import course_views as views
 from hub.api.access import ActorArg, ControlArg, does
-from hub.courses import access, invitations, roster
+from hub.api.schema import Page
+from hub.courses import access, exports, invitations, roster
 from hub.courses.importing import take_in
-from hub.policy import Action
+from hub.policy import Action, absent
 
 router = APIRouter()
 
@@ -81,6 +82,38 @@ def change(
 def remove(course: str, entry: str, control: ControlArg, actor: ActorArg) -> schema.RosterEntry:
     """Take somebody out of the course. Repeat it as you like."""
     return views.entry_view(roster.remove(control, actor, course, entry))
+
+
+@router.get("/courses/{course}/exports", **does(Action.MANAGE_COURSE))
+def export_list(course: str, control: ControlArg, actor: ActorArg) -> Page[schema.ExportView]:
+    """The archives of its students' work, made when a course that is over was cleaned up."""
+    with control.store.read() as session:
+        access.find(session, actor, course, Action.MANAGE_COURSE)
+    found = exports.exported(control, course)
+    items = [
+        schema.ExportView(
+            login=one.login, name=one.name, file=one.file, files=one.files, bytes=one.size,
+            left_out=one.left_out, sha256=one.sha256,
+        )
+        for _, one in sorted(found.items())
+    ]  # fmt: skip
+    return Page(items=items, next=None)
+
+
+@router.get(
+    "/courses/{course}/exports/{login}", response_class=FileResponse, **does(Action.MANAGE_COURSE)
+)
+def export_file(course: str, login: str, control: ControlArg, actor: ActorArg) -> FileResponse:
+    """One student's archive (tar.gz)."""
+    with control.store.read() as session:
+        access.find(session, actor, course, Action.MANAGE_COURSE)
+    one = exports.exported(control, course).get(login)
+    if one is None or not one.file:
+        raise absent(f"archive of {login[:40]!r} in this course")
+    path = exports.folder_of(control, course) / one.file
+    if not path.is_file():
+        raise absent(f"archive of {login[:40]!r} in this course")
+    return FileResponse(path, media_type="application/gzip", filename=one.file)
 
 
 def _csv(text: str, name: str) -> Response:

@@ -20,7 +20,7 @@ PYTHON = ROOT / ".envs" / "peers" / "canaille" / "bin" / "python"
 INSTALLED = PYTHON.exists()
 MISSING = "canaille is not installed (make test installs it)"
 PASSWORD = "a long password for tests"
-SECRET = "another secret"
+SECRET = "another-secret"
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Canaille:
 
     @property
     def issuer(self) -> str:
-        return f"http://127.0.0.1:{self.port}/"
+        return f"http://127.0.0.1:{self.port}"
 
     def entry(self, **more: Any) -> dict[str, Any]:
         """Its entry in the site's oidc.yaml."""
@@ -54,7 +54,7 @@ class Canaille:
         """Through canaille's own pages: the name, then the password."""
         page = visitor.get(f"/hub/oidc/{self.name}/sign-in", params={"next": "/services/portal/"})
         for _ in range(4):
-            if str(self.port) not in str(page.url):
+            if page.url.port != self.port:
                 break
             field = {"password": PASSWORD} if 'name="password"' in page.text else {"login": login}
             assert re.search("<form", page.text), page.text
@@ -62,7 +62,7 @@ class Canaille:
         return page
 
     def _person(self, login: str) -> str:
-        return f"{self.issuer}test/people/{login}"
+        return f"{self.issuer}/test/people/{login}"
 
 
 @contextmanager
@@ -95,7 +95,7 @@ def running(name: str, site: str, people: dict[str, list[str]], folder: Path) ->
 def _answers(peer: Canaille) -> bool:
     try:
         return httpx.get(
-            f"{peer.issuer}.well-known/openid-configuration", trust_env=False
+            f"{peer.issuer}/.well-known/openid-configuration", trust_env=False
         ).is_success
     except httpx.HTTPError:
         return False

@@ -21,6 +21,8 @@ PASSWORD = "a long password for tests"
 GIVEN: dict[str, Any] = json.loads(os.environ["CANAILLE_PEER"])
 CONFIG = {
     "SECRET_KEY": "only for tests",
+    "SERVER_NAME": f"127.0.0.1:{GIVEN['port']}",
+    "PREFERRED_URL_SCHEME": "http",
     "CANAILLE": {"DATABASE": "sql"},
     "CANAILLE_SQL": {
         "DATABASE_URI": f"sqlite:///{GIVEN['folder']}/canaille.sqlite",
@@ -68,9 +70,7 @@ def main() -> None:
 
     app.add_url_rule("/test/people/<login>", "test", csrf.exempt(change), methods=["PUT", "DELETE"])
     with app.app_context(), app.backend.session():
-        client = models.Client(
-            client_id_issued_at=dt.datetime.now(dt.UTC), **GIVEN["client"]
-        )
+        client = models.Client(client_id_issued_at=dt.datetime.now(dt.UTC), **GIVEN["client"])
         Backend.instance.save(client)
         client.audience = [client]
         Backend.instance.save(client)

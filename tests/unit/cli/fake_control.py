@@ -46,7 +46,13 @@ from hub.api.schema import (
     VerdictView,
     WorkloadView,
 )
-from tests.unit.cli import fake_desk, fake_reservations
+from tests.unit.cli import (
+    fake_announcements,
+    fake_courses,
+    fake_desk,
+    fake_people,
+    fake_reservations,
+)
 
 V1 = "/services/control/v1"
 TOKEN = "hub-token-of-ada"
@@ -195,6 +201,7 @@ def build(box: list[Site]) -> FastAPI:
     async def _(_: Request, missing: KeyError) -> Response:
         return said(404, "not-found", f"there is no {missing}")
 
+    fake_people.add(app)
     for add in (
         _reading,
         _launching,
@@ -208,6 +215,8 @@ def build(box: list[Site]) -> FastAPI:
     ):
         add(app, box)
     fake_reservations.add(app)
+    fake_courses.add(app)
+    fake_announcements.add(app)
     fake_desk.add(app)
     return app
 
@@ -368,10 +377,6 @@ def _telling(app: FastAPI, box: list[Site]) -> None:
 
 
 def _administration(app: FastAPI, box: list[Site]) -> None:
-    @app.get(V1 + "/people")
-    async def _() -> Any:
-        return page([person("ada"), person("grace")])
-
     @app.post(V1 + "/people/{login}/grant", response_model=PersonView)
     async def _(login: str, body: GrantBody) -> Any:
         return person(login)
@@ -397,6 +402,10 @@ def _money(app: FastAPI, box: list[Site]) -> None:
     @app.post(V1 + "/credits/transfer")
     async def _(body: TransferBody) -> Any:
         return page([ACCOUNT])
+
+    @app.get(V1 + "/environments")
+    async def _() -> Any:
+        return page([{"name": "default", "python": "3.11", "packages": 100, "made_at": NOW}])
 
     @app.get(V1 + "/prices")
     async def _() -> Any:
@@ -441,17 +450,6 @@ def _quotas(app: FastAPI, box: list[Site]) -> None:
     @app.put(V1 + "/tenants/{tenant}", response_model=TenantView)
     async def _(tenant: str, body: TenantChange) -> Any:
         return {"id": tenant, "name": body.name, "parent": body.parent, "kind": "group"}
-
-    @app.get(V1 + "/audit")
-    async def _() -> Any:
-        return page(
-            [
-                {
-                    "id": 1, "at": NOW, "actor": "ada", "action": "launch", "object": "w1",
-                    "tenant": "main", "detail": {"offer": "x"},
-                }
-            ]
-        )  # fmt: skip
 
     @app.post(V1 + "/menu/reload")
     async def _() -> Any:

@@ -5,6 +5,7 @@ import re
 import shlex
 import sys
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 
@@ -12,6 +13,7 @@ import pytest
 from typer.main import get_command
 
 from hub.cli.main import app
+from hub.environments import Found
 from tests.unit.cli.conftest import Run
 from tests.unit.cli.fake_control import DENIED, FITS, TOKEN, Site, build, served
 
@@ -51,6 +53,10 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> None:
     parts = {
         "supervisor": {"run_up": run_up},
         "status": {"read_status": lambda _settings: status},
+        "environments": {
+            "make": lambda _settings, name, _file: Found(name, "3.11", 120, datetime.now(UTC)),
+            "take_away": lambda _settings, _name: None,
+        },
         "doctor": {"run_checks": lambda _settings: [Finding("disk", "warn", "90 %", "tidy up")]},
         "backup": {
             "backup": lambda _settings, path: (path.write_text("") and path) or path,

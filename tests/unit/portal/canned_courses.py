@@ -114,7 +114,7 @@ class Courses:
         return _page(self.items)
 
     async def providers(self, _: web.Request) -> web.Response:
-        return _page([{"name": "uni", "title": "The University"}])
+        return _page([{"name": "uni", "title": "The University", "roster_claim": "email"}])
 
     async def single(self, request: web.Request) -> web.Response:
         return web.json_response(self._found(request))
