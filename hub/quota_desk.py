@@ -5,7 +5,7 @@ A limit of a tenant as a whole is set from above it; limits of people in it, by 
 within what the tenant has itself.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -252,29 +252,48 @@ def demand_within(
 ) -> None:
     """Raise BadValue when the tenant's own staff would give its people more than it has itself:
     more than its limit, or than those above it; without any, more than is set for people above."""
-    cell, path = change.cell, paths.of(change.cell.tenant_id)
+    cell, path, after = change.cell, paths.of(change.cell.tenant_id), change.after
     if not cell.person_id or allowed(actor, Action.SET_QUOTA, tenant_object(path)):
         return
-    if change.after.limit is None or change.after.limit <= (change.before.limit or 0):
+    before = change.before
+    lower = after.period == before.period and (after.limit or 0) <= (before.limit or 0)
+    if after.limit is None or lower:
         return
     coming = {one.cell: one.after for one in together}
-    own = [_limit(session, coming, Cell(t, "", cell.dimension), change) for t in path]
-    each = [_limit(session, coming, Cell(t, EACH_PERSON, cell.dimension), change) for t in path[1:]]
-    most = min((one for one in own if one is not None), default=None)
+    most = _most_within(session, path, change, coming)
     if most is None:
-        most = next((one for one in each if one is not None), None)
-    if most is not None and change.after.limit > most:
-        show = cell.dimension.show
+        return
+    show, each = cell.dimension.show, Period(most.period).each
+    if most.period != after.period:
         raise BadValue(
-            f"{show(change.after.limit)} would be more than this tenant may have: {show(most)}",
+            f"period: above this tenant people may have {show(most.limit or 0)}{each}",
+            next="use the same period, or ask an administrator above it for a limit of the tenant",
+        )
+    if after.limit > (most.limit or 0):
+        raise BadValue(
+            f"{show(after.limit)} would be more than this tenant may have:"
+            f" {show(most.limit or 0)}{each}",
             next="give less, or ask an administrator above it for more",
         )
 
 
-def _limit(session: Session, coming: dict[Cell, State], cell: Cell, change: Change) -> int | None:
-    """The ceiling of a cell where it counts over the same period as the change."""
-    state = coming.get(cell) or state_of(session, cell)
-    return state.limit if state.period == change.after.period else None
+def _most_within(
+    session: Session, path: Sequence[str], change: Change, coming: Mapping[Cell, State]
+) -> State | None:
+    """The lowest ceiling of the tenant and those above it that counts over the same period; else
+    what is set above for the person, or for each; None where nothing is."""
+
+    def of(tenant: str, person: str) -> State:
+        cell = Cell(tenant, person, change.cell.dimension)
+        return coming.get(cell) or state_of(session, cell)
+
+    ceilings = [state for t in path if (state := of(t, "")).period == change.after.period]
+    own = [state for state in ceilings if state.limit is not None]
+    if own:
+        return min(own, key=lambda state: state.limit or 0)
+    whom = dict.fromkeys((change.cell.person_id, EACH_PERSON))
+    above = (of(t, person) for person in whom for t in path[1:])
+    return next((state for state in above if state.limit is not None), None)
 
 
 def _make(

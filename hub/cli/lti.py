@@ -80,10 +80,10 @@ def lti_developer_key(name: Name, json: Json = False) -> None:
 @lti.command("rotate-key")
 def lti_rotate_key(json: Json = False) -> None:
     """Make a new key to sign with; the one of before stays published until the next time."""
-    folder = Settings.load().home / "secrets"
-    if not folder.is_dir():
-        raise BadSetup(f"there is no {folder}", next="run this as the owner of PERIJOVE_HOME")
-    current, before = ToolKeys(folder).rotate()
+    home = Settings.load().home
+    if not home.is_dir():
+        raise BadSetup(f"there is no {home}", next="start `perijove up` once")
+    current, before = ToolKeys(home / "secrets").rotate()
     note("learning systems fetch the new key by themselves; wait a day before the next time")
     show(
         {"current": current, "previous": before},

@@ -12,7 +12,7 @@ from catalog.errors import PerijoveError
 from hub import people
 from hub.alone import alone
 from hub.control_context import Control
-from hub.courses import ending, enrolment, exports, hours, student_credits, terms
+from hub.courses import ending, enrolment, exports, hours, material, student_credits, terms
 from hub.courses.notices import tell_staff
 from hub.policy import Actor
 from hub.store import audit, money
@@ -52,7 +52,7 @@ def clean_up(control: Control, course_id: str) -> bool:
         if course.cleaned_at is not None:
             return True
         students = _students(session, course_id)
-    inside = course.material_folder or course_id
+    inside = material.folder_of(course) or course_id
     try:
         for person in students:
             packed = exports.pack(control, course_id, inside, person)

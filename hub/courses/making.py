@@ -1,16 +1,14 @@
-"""Making a course and changing one: all of it in one transaction, or nothing."""
+"""Making a course: all of it in one transaction, or nothing."""
 
-from dataclasses import dataclass, replace
-from datetime import date
+from dataclasses import dataclass
 
-from sqlmodel import Session, select
+from sqlmodel import Session
 
 from catalog.errors import BadValue, Conflict
 from catalog.units import format_credits, parse_credits
 from hub import guarantees, transfers
 from hub.control_context import Control
 from hub.courses import (
-    access,
     enrolment,
     groups,
     hours,
@@ -18,15 +16,13 @@ from hub.courses import (
     material_source,
     roster,
     rules,
-    student_credits,
     terms,
 )  # fmt: skip
 from hub.courses.findings import Findings
 from hub.courses.roster import Taken
 from hub.courses.terms import Term
-from hub.courses.wishes import Change, Group, Lab, Material, NewCourse, Written
+from hub.courses.wishes import Material, NewCourse, Written
 from hub.memberships import MANUAL
-from hub.people import EACH_PERSON
 from hub.policy import Action, Actor, Object, Relation, absent, relations, require
 from hub.reservations import tell_all
 from hub.reserving import Answer
@@ -62,9 +58,9 @@ def create(control: Control, actor: Actor, wanted: NewCourse) -> str:
     Who makes it becomes its instructor.
     """
     with control.store.write() as session:
-        made = _make(control, session, actor, wanted)
+        made = make_within(control, session, actor, wanted)
         made.findings.demand_none()
-    _tell(control)
+    tell_all(control)
     return wanted.id
 
 
@@ -73,69 +69,18 @@ def check(control: Control, actor: Actor, wanted: NewCourse) -> Made:
     made = Made(Findings())
     try:
         with control.store.write() as session:
-            made = _make(control, session, actor, wanted)
+            made = make_within(control, session, actor, wanted)
             raise _Undone
     except _Undone:
         return made
 
 
-def change(control: Control, actor: Actor, course_id: str, wanted: Change) -> None:
-    """Change a course. Raises the first thing that is wrong; nothing has changed then. Conflict for
-    a `version` that is not the course's any more."""
-    with control.store.write() as session:
-        course = access.find(session, actor, course_id, Action.MANAGE_COURSE)
-        if wanted.version is not None and wanted.version != course.version:
-            raise Conflict(
-                "somebody else changed this course meanwhile",
-                next="look at it again, then change it",
-            )
-        if course.cleaned_at is not None:
-            raise Conflict("this course was cleaned up", next="clone it for the next term")
-        findings = Findings()
-        _change(control, session, actor, course, wanted, findings)
-        findings.demand_none()
-        course.version += 1
-        session.add(course)
-        audit.record(
-            session, control.clock.now(), actor.person_id, "change-course", course_id, course_id,
-            {"fields": sorted(_named(wanted))},
-        )  # fmt: skip
-    _tell(control)
-
-
-def clone(
-    control: Control, actor: Actor, course_id: str, wanted: NewCourse
-) -> str:  # fmt: skip
-    """The course for the next term: settings, groups, limits, rules, material and lab hours of this
-    one, without its people and their credits. Of `wanted` count id, name, term, days, and credits;
-    an empty `last_day` makes it as long."""
-    with control.store.write() as session:
-        before = access.find(session, actor, course_id, Action.MANAGE_COURSE)
-        paths = TenantPaths(session)
-        tenant = session.get_one(TenantRow, course_id)
-        copy = replace(
-            _as_wished(control, session, before), id=wanted.id,
-            parent=paths.of(course_id)[1], name=wanted.name or tenant.name, term=wanted.term,
-            first_day=wanted.first_day, credits=wanted.credits,
-            last_day=wanted.last_day or _as_long(before, wanted.first_day),
-        )  # fmt: skip
-        copy = replace(copy, groups=_groups_of(session, before, copy.id))
-        carried = _follows(session, before, copy.first_day)
-        made = _make(control, session, actor, copy, cloned_from=course_id, carried=carried)
-        made.findings.demand_none()
-    _tell(control)
-    return wanted.id
-
-
-# ---- making ------------------------------------------------------------------------------------
-
-
-def _make(
+def make_within(
     control: Control, session: Session, actor: Actor, wanted: NewCourse, *, cloned_from: str = "",
     carried: bool = False,
 ) -> Made:  # fmt: skip
-    """Everything that belongs to it, as far as it can be made. Raises for who may not, and for
-    what leaves nothing to go on with."""
+    """As `create`, as a part of a transaction: everything that belongs to it, as far as it can be
+    made. Raises for who may not, and for what leaves nothing to go on with."""
     _demand_may(session, actor, wanted.parent)
     findings = Findings()
     made = Made(findings)
@@ -150,15 +95,15 @@ def _make(
     if term is None or any(found.field == "id" for found in findings.found):
         return made
     course = _rows(control, session, actor, wanted, term, cloned_from)
-    _settle_lab(control, session, actor, course, findings)
+    settle_lab(control, session, actor, course, findings)
     with findings.at("material"):
-        _set_material(control, course, wanted.material)
+        set_material(control, course, wanted.material)
     with findings.at("limits"):
         limits.set_own(
             control, session, actor, course.tenant_id,
             limits.parse("limits", wanted.limits, person=False), carried=carried,
         )  # fmt: skip
-    _set_student(
+    set_student(
         control, session, actor, course, wanted.student_limits, wanted.student_credits, findings
     )
     with findings.at("credits"):
@@ -200,12 +145,12 @@ def _term(
     """None when it is wrong; a new term that is over already is wrong too."""
     with findings.at(""):
         term = terms.parse_term(first_day, last_day, zone)
-        _demand_ahead(control, term)
+        demand_ahead(control, term)
         return term
     return None
 
 
-def _demand_ahead(control: Control, term: Term) -> None:
+def demand_ahead(control: Control, term: Term) -> None:
     today = control.clock.now().astimezone(terms.zone_of(term.time_zone)).date()
     if term.last < today:
         raise BadValue(
@@ -244,7 +189,7 @@ def _rows(
     return course
 
 
-def _settle_lab(
+def settle_lab(
     control: Control, session: Session, actor: Actor, course: CourseRow, findings: Findings
 ) -> None:
     """Whether the course's people will see its offers, and the lab's answers are sound."""
@@ -264,7 +209,7 @@ def _settle_lab(
     session.add(course)
 
 
-def _set_material(control: Control, course: CourseRow, wanted: Material) -> None:
+def set_material(control: Control, course: CourseRow, wanted: Material) -> None:
     """Raises BadValue or Refused for an address from which nothing may be fetched."""
     changed = (course.material_url, course.material_branch) != (
         wanted.url.strip(),
@@ -285,7 +230,7 @@ def _set_material(control: Control, course: CourseRow, wanted: Material) -> None
         course.material_commit, course.material_error, course.material_at = "", "", None
 
 
-def _set_student(
+def set_student(
     control: Control, session: Session, actor: Actor, course: CourseRow, written: Written,
     credits_: str, findings: Findings,
 ) -> None:  # fmt: skip
@@ -325,159 +270,6 @@ def _let_in(
     with made.findings.at("roster"):
         made.taken = roster.look_at(control, session, course, wanted.people)
         roster.take(control, session, actor, course, wanted.people)
-
-
-# ---- changing ----------------------------------------------------------------------------------
-
-
-def _change(
-    control: Control, session: Session, actor: Actor, course: CourseRow, wanted: Change,
-    findings: Findings,
-) -> None:  # fmt: skip
-    """Part by part; what is left out stays."""
-    id_ = course.tenant_id
-    _change_words(session, course, wanted, findings)
-    held_before = _holds(course)
-    _change_term(control, session, course, wanted, findings)
-    if wanted.lab is not None or wanted.offers is not None:
-        lab = wanted.lab or Lab(course.lab_offer, course.lab_answers)
-        course.lab_offer, course.lab_answers = lab.offer, dict(lab.set)
-        if wanted.offers is not None:
-            course.offers = list(dict.fromkeys(wanted.offers))
-        _settle_lab(control, session, actor, course, findings)
-    if wanted.material is not None:
-        with findings.at("material"):
-            _set_material(control, course, wanted.material)
-    if wanted.limits is not None:
-        with findings.at("limits"):
-            amounts = limits.parse("limits", wanted.limits, person=False)
-            limits.set_own(control, session, actor, id_, amounts)
-    _change_student(control, session, actor, course, wanted, findings)
-    if wanted.groups is not None:
-        groups.replace_all(control, session, actor, id_, wanted.groups, findings)
-    if wanted.rules is not None:
-        with findings.at("rules"):
-            rules.replace_all(control, session, actor, id_, wanted.rules)
-    session.add(course)
-    session.flush()
-    if not findings.found and (wanted.hours is not None or held_before != _holds(course)):
-        there = hours.wishes_of(session, id_) if wanted.hours is None else wanted.hours
-        hours.replace_all(control, session, actor, course, there, findings)
-    with findings.at("limits"):
-        guarantees.demand_sound(session)
-
-
-def _change_words(session: Session, course: CourseRow, wanted: Change, findings: Findings) -> None:
-    if wanted.name is not None:
-        with findings.at("name"):
-            tenant = session.get_one(TenantRow, course.tenant_id)
-            tenant.name = demand_name(wanted.name)
-            session.add(tenant)
-    course.term = course.term if wanted.term is None else wanted.term[:LONGEST_TEXT]
-    if wanted.environment is not None:
-        course.environment = wanted.environment[:LONGEST_TEXT]
-    if wanted.clean_up_days is not None:
-        course.clean_up_days = wanted.clean_up_days
-
-
-def _change_term(
-    control: Control, session: Session, course: CourseRow, wanted: Change, findings: Findings
-) -> None:
-    """A later last day opens a course again that was over and is not cleaned up."""
-    if wanted.first_day is None and wanted.last_day is None and wanted.time_zone is None:
-        return
-    with findings.at(""):
-        term = terms.parse_term(
-            wanted.first_day or course.first_day, wanted.last_day or course.last_day,
-            wanted.time_zone or course.time_zone,
-        )  # fmt: skip
-        if wanted.last_day is not None:
-            _demand_ahead(control, term)
-            course.ended_at = None
-        course.first_day, course.last_day = term.first.isoformat(), term.last.isoformat()
-        course.time_zone = term.time_zone
-        session.add(course)
-
-
-def _change_student(
-    control: Control, session: Session, actor: Actor, course: CourseRow, wanted: Change,
-    findings: Findings,
-) -> None:  # fmt: skip
-    """What each has, and the credits of the course: whoever is owed some gets them then."""
-    id_ = course.tenant_id
-    if wanted.student_limits is not None or wanted.student_credits is not None:
-        written = wanted.student_limits
-        if written is None:
-            written = limits.read(session, id_, EACH_PERSON)
-        credits_ = wanted.student_credits
-        if credits_ is None:
-            credits_ = format_credits(course.student_credits)
-        _set_student(control, session, actor, course, written, credits_, findings)
-    if wanted.credits is not None:
-        with findings.at("credits"):
-            move_credits(control, session, actor, id_, wanted.credits)
-    if wanted.credits is not None or wanted.student_credits is not None:
-        student_credits.pay(control, session, course, actor.person_id)
-
-
-def _holds(course: CourseRow) -> tuple[object, ...]:
-    """What lab hours depend on."""
-    return (
-        course.first_day, course.last_day, course.time_zone, course.lab_offer,
-        dict(course.lab_answers),
-    )  # fmt: skip
-
-
-def _named(wanted: Change) -> list[str]:
-    return [name for name in Change.__dataclass_fields__ if getattr(wanted, name) is not None]
-
-
-# ---- cloning -----------------------------------------------------------------------------------
-
-
-def _as_wished(control: Control, session: Session, course: CourseRow) -> NewCourse:
-    """The course as it could be asked for again, without people, groups and credits."""
-    id_ = course.tenant_id
-    return NewCourse(
-        id=id_, name="", first_day=course.first_day, last_day=course.last_day,
-        lab=Lab(course.lab_offer, course.lab_answers), time_zone=course.time_zone,
-        offers=tuple(course.offers), environment=course.environment,
-        material=Material(course.material_url, course.material_branch, course.material_folder),
-        student_limits=limits.read(session, id_, EACH_PERSON),
-        student_credits=format_credits(course.student_credits), limits=limits.read(session, id_),
-        hours=hours.wishes_of(session, id_),
-        rules=tuple(rules.of_course(control, session, id_)), clean_up_days=course.clean_up_days,
-    )  # fmt: skip
-
-
-def _groups_of(session: Session, before: CourseRow, new_id: str) -> tuple[Group, ...]:
-    return tuple(
-        Group(group.name, groups.id_for(new_id, group.name), group.limits)
-        for group in groups.of_course(session, before.tenant_id)
-    )
-
-
-def _follows(session: Session, before: CourseRow, first_day: str) -> bool:
-    """Whether a clone takes the place of its course: it begins when that is over, and it is the
-    first. Only then it has its limits without a word of an administrator: else whoever may clone
-    could make much of one limit."""
-    clones = session.exec(
-        select(CourseRow.tenant_id).where(CourseRow.cloned_from == before.tenant_id)
-    ).first()
-    return clones is None and before.last_day < first_day
-
-
-def _as_long(before: CourseRow, first_day: str) -> str:
-    """The last day of a course that is as long as this one; what is no day is told later."""
-    try:
-        first = date.fromisoformat(first_day)
-    except ValueError:
-        return first_day
-    return (first + terms.term_of(before).span).isoformat()
-
-
-def _tell(control: Control) -> None:
-    tell_all(control)
 
 
 def summary(made: Made, wanted: NewCourse) -> list[str]:

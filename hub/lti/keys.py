@@ -79,6 +79,7 @@ class ToolKeys:
 
     def _write(self, content: bytes) -> Path:
         """A file beside the keys, whole and 0600, to be put in its place."""
+        self._folder.mkdir(mode=0o700, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=self._folder, prefix=".lti-")
         with os.fdopen(handle, "wb") as file:
             file.write(content)

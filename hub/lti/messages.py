@@ -75,7 +75,9 @@ def read_launch(platform: Platform, claims: Mapping[str, Any], site: str) -> Lau
         raise untrue(platform.party, f"it is not LTI {VERSION}")
     kind = claims.get(CLAIM + "message_type")
     if kind not in {RESOURCE, LINKING}:
-        raise untrue(platform.party, f"nobody here understands a {_text(kind, 60) or 'message'!r}")
+        raise untrue(
+            platform.party, f"nobody here understands a {plain_text(kind, 60) or 'message'!r}"
+        )
     deployment = _needed(platform, claims, CLAIM + "deployment_id")
     if not platform.knows(deployment):
         raise untrue(platform.party, "its deployment is not one that this site trusts")
@@ -91,12 +93,12 @@ def read_launch(platform: Platform, claims: Mapping[str, Any], site: str) -> Lau
         platform=platform.name,
         deployment=deployment,
         subject=_subject(platform, claims.get("sub")),
-        name=_text(claims.get("name"), 80) or _full_name(claims),
-        email=_text(claims.get("email"), 200),
+        name=full_name(claims),
+        email=plain_text(claims.get("email"), 200),
         role=role_of([str(role) for role in roles[:MAX_ROLES]], mentors=platform.mentors),
         context=_context(_object(claims.get(CLAIM + "context"))),
         services=_services(claims),
-        course=_text(custom.get(COURSE_PARAMETER), 60),
+        course=plain_text(custom.get(COURSE_PARAMETER), 60),
         linking=_linking(platform, claims) if kind == LINKING else None,
     )
 
@@ -131,7 +133,7 @@ def _context(given: Mapping[str, Any]) -> Context | None:
     id_ = given.get("id")
     if not isinstance(id_, str) or not 0 < len(id_) <= MAX_ID or not id_.isprintable():
         return None
-    title = _text(given.get("title"), MAX_TITLE) or _text(given.get("label"), MAX_TITLE)
+    title = plain_text(given.get("title"), MAX_TITLE) or plain_text(given.get("label"), MAX_TITLE)
     return Context(id_, title or id_[:MAX_TITLE])
 
 
@@ -143,7 +145,7 @@ def _services(claims: Mapping[str, Any]) -> Services:
         roster=_address(roster.get("context_memberships_url")),
         line_items=_address(grades.get("lineitems")),
         line_item=_address(grades.get("lineitem")),
-        scopes=tuple(text for scope in listed[:20] if (text := _text(scope, 200))),
+        scopes=tuple(text for scope in listed[:20] if (text := plain_text(scope, 200))),
     )
 
 
@@ -177,12 +179,16 @@ def _address(value: Any) -> str:
     return value if fits else ""
 
 
-def _text(value: Any, most: int) -> str:
+def plain_text(value: Any, most: int) -> str:
+    """What can be shown of a text from outside: printable, and not longer than `most`."""
     if not isinstance(value, str):
         return ""
     return "".join(c for c in value if c.isprintable()).strip()[:most]
 
 
-def _full_name(claims: Mapping[str, Any]) -> str:
-    parts = (_text(claims.get(part), 40) for part in ("given_name", "family_name"))
+def full_name(claims: Mapping[str, Any]) -> str:
+    """A name in one piece, or put together from its parts; empty when there is none."""
+    if whole := plain_text(claims.get("name"), 80):
+        return whole
+    parts = (plain_text(claims.get(part), 40) for part in ("given_name", "family_name"))
     return " ".join(part for part in parts if part)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hub.auth.tokens import MAX_SUBJECT
-from hub.lti.messages import MAX_ROLES
+from hub.lti.messages import MAX_ROLES, full_name, plain_text
 from hub.lti.roles import role_of
 
 
@@ -53,17 +53,4 @@ def _member(entry: Any, mentors: str) -> Member | None:
     role = role_of([str(role) for role in roles[:MAX_ROLES]], mentors=mentors)
     if not role:
         return None
-    return Member(subject, _name(entry), _text(entry.get("email"), 200), role)
-
-
-def _name(entry: dict[str, Any]) -> str:
-    if whole := _text(entry.get("name"), 80):
-        return whole
-    parts = (_text(entry.get(part), 40) for part in ("given_name", "family_name"))
-    return " ".join(part for part in parts if part)
-
-
-def _text(value: Any, most: int) -> str:
-    if not isinstance(value, str):
-        return ""
-    return "".join(c for c in value if c.isprintable()).strip()[:most]
+    return Member(subject, full_name(entry), plain_text(entry.get("email"), 200), role)

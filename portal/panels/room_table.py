@@ -14,6 +14,7 @@ STYLE = """
 .filters label { display: grid; gap: 5px; font-size: 14px; font-weight: 600; }
 .filters input, .filters select { font: 400 15px var(--font); min-height: 42px; padding: 8px 12px;
   border-radius: 10px; border: 1px solid var(--field); background: var(--card); color: var(--ink); }
+::placeholder { color: var(--muted); opacity: 1; }
 .filters .muted { padding-bottom: 11px; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; }

@@ -14,7 +14,7 @@ function show(box) {
   const items = known.announcements || [];
   box.hidden = !items.length;
   keyed(box, items, (one) => one.id, (one) => h(`div.announcement${one.level === "warning" ? ".warning" : ""}`, null,
-    h("p", { role: "status" }, h("strong", null, one.tenant_name), h("span.said", null, ...lines(one.text)),
+    h("p", { role: "status" }, h("strong", null, one.tenant_name), h("span.announced", null, ...lines(one.text)),
       h("span.small.muted", null, `${one.by ? `${one.by}, ` : ""}${clock(one.starts_at)}`)),
     h("button.button.small", { type: "button", "data-act": "seen", onclick: () => putAway(one.id) }, "Got it")));
 }

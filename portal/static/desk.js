@@ -91,13 +91,20 @@ function announcements() {
   return [form, h("div.range.gap", null, field("Show", state)), list];
 }
 
+/** The beginning of a day by the visitor's clock, or of one after it: the last day counts whole. */
+function midnight(day, after) {
+  const at = new Date(`${day}T00:00:00`);
+  at.setDate(at.getDate() + after);
+  return at.toISOString();
+}
+
 function audit() {
   const fields = { actor: search("Login"), action: search("Like set-quota"), object: search("On what"), tenant: search("Id of a tenant"), from: h("input", { type: "date" }), to: h("input", { type: "date" }) };
-  const row = (line) => h("tr", null, h("td.num.muted", null, line.id), h("td", null, clock(line.at)), h("td", null, line.actor_name || line.actor), h("td", null, line.action), h("td", null, line.object, h("div.small.muted", null, line.tenant)),
+  const row = (line) => h("tr", null, h("td.num.muted", null, line.id), h("td", null, clock(line.at)), h("td", null, line.actor_login || line.actor), h("td", null, line.action), h("td", null, line.object_login || line.object, h("div.small.muted", null, line.tenant)),
     h("td.small", null, Object.entries(line.detail).map(([k, v]) => `${k}: ${typeof v === "object" ? JSON.stringify(v) : v}`).join(", ")));
   return [h("p.muted", null, "Nothing is ever taken out of it: each line seals the one before. ", h("code", null, "perijove audit verify"), " checks all of it."),
     filters(field("Who", fields.actor), field("Act", fields.action), field("On what", fields.object), field("Tenant", fields.tenant), field("From", fields.from), field("Until", fields.to)),
-    listing({ label: "Audit, the newest first", columns: ["No.", "When", "Who", "Act", "On what", "Detail"], path: "audit", fields, row, empty: "Nothing like that happened." })];
+    listing({ label: "Audit, the newest first", columns: ["No.", "When", "Who", "Act", "On what", "Detail"], path: "audit", fields, read: { from: (day) => midnight(day, 0), to: (day) => midnight(day, 1) }, row, empty: "Nothing like that happened." })];
 }
 
 const admin = (me) => me.platform_admin || me.person.memberships.some((m) => m.role === "admin");

@@ -7,8 +7,8 @@ export const small = (label, name, onclick) => h("button.button.small", { type: 
 export const blank = (columns, text) => h("tr", null, h("td.muted", { colspan: columns }, text));
 
 /** A list that the server filters, sorts and pages. `fields` are inputs by the name of their
- * parameter; `row` makes a line of an item. */
-export function listing({ label, columns, path, fields, row, empty, params = {} }) {
+ * parameter, `read` turns what was typed into what the API takes, `row` makes a line of an item. */
+export function listing({ label, columns, path, fields, row, empty, params = {}, read = {} }) {
   const body = h("tbody");
   const more = h("button.button.gap", { type: "button", hidden: true, onclick: () => load(true) }, "Show more");
   const count = h("p.small.muted.num");
@@ -18,7 +18,7 @@ export function listing({ label, columns, path, fields, row, empty, params = {} 
   async function load(further = false) {
     const mine = (asking += 1);
     const query = new URLSearchParams({ ...params, limit: 50 });
-    for (const [name, input] of Object.entries(fields)) if (input.value) query.set(name, input.value);
+    for (const [name, input] of Object.entries(fields)) if (input.value) query.set(name, read[name] ? read[name](input.value) : input.value);
     if (further && cursor) query.set("cursor", cursor);
     try {
       const page = await api(`${path}?${query}`);

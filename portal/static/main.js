@@ -5,7 +5,6 @@ import { launchPage } from "./frames.js";
 import { header } from "./header.js";
 import { inventoryPage } from "./inventory.js";
 import { menuPage, workloadsPage } from "./menu.js";
-import { peoplePage } from "./people.js";
 import { reservationsPage } from "./reservations.js";
 import { begin } from "./store.js";
 import { usagePage } from "./usage.js";
@@ -19,7 +18,9 @@ if (page === "workloads" && id) workloadPage(decodeURIComponent(id));
 else if (page === "courses" || page === "join") {
   // Fetched only here: nobody else waits for them.
   import("./course-pages.js").then((pages) => pages.show(page, decodeURIComponent(id || ""), part || ""));
+} else if (page === "people") {
+  import("./people.js").then((pages) => pages.peoplePage());
 } else if (page === "console") {
   import("./desk.js").then((pages) => pages.consolePage());
-} else ({ "": menuPage, workloads: workloadsPage, launch: launchPage, usage: usagePage, inventory: inventoryPage, people: peoplePage, reservations: reservationsPage }[page])?.();
+} else ({ "": menuPage, workloads: workloadsPage, launch: launchPage, usage: usagePage, inventory: inventoryPage, reservations: reservationsPage }[page])?.();
 begin();

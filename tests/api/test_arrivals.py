@@ -1,6 +1,7 @@
 """What a provider says becomes roles, places and credits here, and stops being so when it does not
 say it any more."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -306,6 +307,19 @@ async def test_the_same_subject_name_and_address_of_two_issuers_are_two_people(s
     second, _ = identities.sign_in(site.control, ada(LAB))
     again, _ = identities.sign_in(site.control, ada(UNI))
     assert first.id == again.id != second.id
+
+
+async def test_many_sign_ins_at_once_of_one_newcomer_make_one_person(site: Site) -> None:
+    plain_tenant(site, "physics")
+    use(site, provider(UNI, rules=[PHYSICS]))
+    found = await asyncio.gather(
+        *(
+            asyncio.to_thread(identities.sign_in, site.control, ada(groups=["physics"]))
+            for _ in range(8)
+        )
+    )
+    assert len({person.id for person, _ in found}) == 1
+    assert wallet(site, "physics", found[0][0].id) == 25 * MICRO
 
 
 async def test_a_second_identity_is_linked_once_and_never_takes_anothers(site: Site) -> None:

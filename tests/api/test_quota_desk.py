@@ -113,6 +113,23 @@ async def test_staff_give_no_more_than_their_tenant_has(site: Site) -> None:
     assert (await change(site, "admin", wish("lab", person="*", limit="2"))).status == 200
 
 
+async def test_another_period_is_no_way_around_what_is_set_above(site: Site) -> None:
+    weekly = wish("main", "gpu-hours", person="*", limit="10", period="week")
+    assert (await change(site, "admin", weekly)).status == 200
+    for period, status in (("day", 422), ("", 422), ("week", 200)):
+        own = wish("lab", "gpu-hours", person="*", limit="10", period=period)
+        assert (await change(site, "tess", own)).status == status, period
+    daily = wish("lab", "gpu-hours", person="*", limit="10", period="day")
+    assert (await change(site, "tess", daily)).status == 422  # seven times as much
+
+
+async def test_what_is_set_above_for_one_person_binds_the_staff_below(site: Site) -> None:
+    each, own = (wish("main", person=who, limit=most) for who, most in (("*", "2"), ("sam", "1/4")))
+    assert (await change(site, "admin", each, own)).status == 200
+    assert (await change(site, "tess", wish("lab", person="sam", limit="1"))).status == 422
+    assert (await change(site, "tess", wish("lab", person="*", limit="1"))).status == 200
+
+
 # ---- the tree -------------------------------------------------------------------------------
 
 
@@ -169,7 +186,9 @@ async def test_administrators_see_their_part_alone(site: Site) -> None:
     assert [t["tenant"] for t in await tree(site, "dean")] == ["science"]
     assert [t["tenant"] for t in await tree(site, "tess")] == ["lab"]
     assert [t["tenant"] for t in await tree(site, "otto", search="a")] == ["art"]
-    assert (await site.call("otto", "GET", "/quotas/tree", params={"parent": "science"})).status == 403
+    assert (
+        await site.call("otto", "GET", "/quotas/tree", params={"parent": "science"})
+    ).status == 403
     assert (await site.call("sam", "GET", "/quotas/tree")).status == 403
     await change(site, "admin", wish("art", limit="3"), wish("lab", limit="2"))
     seen = (await site.call("dean", "GET", "/quotas/changes")).body["items"]
@@ -210,7 +229,9 @@ async def test_a_preview_tells_who_is_over_and_changes_nothing(site: Site) -> No
     ]
     (over,) = told["consequences"]
     assert over["kind"] == "over"
-    assert over["text"].startswith("Lab holds 1/4 GPU and may then hold 1/10 GPU. Nothing is stopped")
+    assert over["text"].startswith(
+        "Lab holds 1/4 GPU and may then hold 1/10 GPU. Nothing is stopped"
+    )
     assert quotas(site.control) == before
     (sam,) = (await preview(site, "tess", wish("lab", person="*", limit="0.1")))["consequences"]
     assert sam["text"].startswith("sam holds 1/4 GPU")

@@ -191,7 +191,8 @@ TABLE: Rows = {
     ("POST", "/reservations/{id}/windows/{id}/release"): (
         reserved_window, None, "401 403 403 200 200 200 404 200 403 401 503",
     ),
-    ("GET", "/audit"): (nothing, None, PLATFORM_ONLY),
+    ("GET", "/audit"): (nothing, None, TENANT_ADMINS),
+    ("GET", "/audit/verify"): (nothing, None, PLATFORM_ONLY),
     ("GET", "/nodes"): (nothing, None, PLATFORM_ONLY),
     ("POST", "/nodes/drain"): (a_node_of_three, {"at_most": 0.5}, PLATFORM_ONLY),
     ("POST", "/nodes/resume"): (nothing, None, PLATFORM_ONLY),

@@ -30,9 +30,10 @@ ACCOUNTS = {
     "ines": account("ines", "Ines Torres", "physics-staff"),
     "omar": account("omar", "Omar Haddad", "chemistry-admins"),
     "tara": account("tara", "Tara Lind"),
+    "zoe": account("zoe", "Zoe Ada"),
     **{f"s{n:03}": account(f"s{n:03}", f"Student {n:03}") for n in range(3)},
 }
-"""Tara becomes an assistant by the list that Ines uploads."""
+"""Tara becomes an assistant by the list that Ines uploads; Zoe is on no list."""
 RULES = [
     {"when": {"groups": "physics-staff"}, "tenant": "physics", "role": "instructor", "home": True},
     {"when": {"groups": "chemistry-admins"}, "tenant": "chemistry", "role": "admin", "home": True},

@@ -124,15 +124,37 @@ def test_4_the_department_beside_it_sees_nothing_of_it(uni: Campus) -> None:
     expect(page.get_by_text("Student 001")).to_have_count(0)
 
 
-def test_5_who_is_on_no_list_sees_no_course_and_a_link_lets_them_in(uni: Campus) -> None:
+def test_5_a_link_lets_somebody_in_who_signs_in_on_the_way(uni: Campus) -> None:
     teacher = uni.open("ines", f"courses/{COURSE}/people")
     teacher.get_by_role("button", name="New link").click()
     teacher.get_by_role("button", name="Make the link").click()
     link = teacher.get_by_role("textbox", name="Join link").input_value()
-    page = uni.context("omar").new_page()
+    page = uni.context("zoe").new_page()
     page.goto(link, wait_until="commit")
+    uni.sign_in(page, "zoe")
     page.get_by_role("button", name="Join the course").click()
     expect(page.get_by_role("heading", name="Welcome to Physics 101")).to_be_visible()
+    page.get_by_role("link", name="Menu", exact=True).click()
+    expect(page.get_by_role("article", name="Physics 101")).to_contain_text("10.00 credits left")
+
+
+def test_6_a_visit_needs_the_students_word(uni: Campus) -> None:
+    """On this site everybody trusts each other, so it is offered without subdomains."""
+    teacher = uni.open("ines", f"courses/{COURSE}")
+    room = teacher.frame_locator("iframe[title='Room']")
+    room.get_by_role("button", name="Ask to open the server of Student 001").click()
+    room.get_by_label("Why").fill("exercise 3")
+    room.get_by_role("button", name="Ask Student 001").click()
+    expect(room.get_by_text("has not answered yet")).to_be_visible()
+    student = uni.open("s001")
+    asked = student.get_by_role("region", name="Requests to open your server")
+    expect(asked).to_contain_text("Ines Torres asks to open your server: exercise 3")
+    asked.get_by_role("button", name="Allow: Ines Torres").click()
+    expect(asked).to_contain_text("Ines Torres may open your server")
+    link = room.get_by_role("link", name="open the server of Student 001")
+    with teacher.context.expect_page() as opened:
+        link.click()
+    expect(opened.value.get_by_text("README.md").first).to_be_visible()
 
 
 def _minutes(text: str) -> int:

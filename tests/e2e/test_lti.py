@@ -5,11 +5,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from html import unescape
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import yaml
+from playwright.sync_api import expect, sync_playwright
 
 from tests.e2e.conftest import Api
 from tests.live import LiveSite
@@ -277,3 +279,24 @@ def test_the_keys_are_published_and_turn(campus: Campus) -> None:
     assert not any("d" in key for key in after)
     (found,) = campus.api.post("/courses/physics/lti/sync")["items"]
     assert found["error"] == ""
+
+
+def test_in_a_real_browser_from_inside_of_the_learning_system(
+    campus: Campus, chromium: Path
+) -> None:
+    linked(campus)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = browser.new_page()
+        page.set_default_timeout(30_000)
+        page.goto(f"{campus.platform.issuer}/frame/1/c1", wait_until="commit")
+        frame = page.frame_locator("iframe[title=tool]")
+        with page.context.expect_page() as opened:
+            frame.get_by_role("button", name="Open in a new window").click()
+        lab = opened.value
+        lab.wait_for_url(f"{campus.site.url}/services/portal/courses/physics/open")
+        page.goto(campus.platform.link("9", "c1", LINKING), wait_until="commit")
+        page.get_by_role("radio", name="Physics 101").check()
+        page.get_by_role("button", name="Add the link").click()
+        expect(page.get_by_role("heading", name="The link was added")).to_be_visible()
+        browser.close()

@@ -12,7 +12,18 @@ from hub.api.access import ActorArg, ControlArg, does
 from hub.api.routers.workloads import show_one
 from hub.api.schema import Page, WorkloadView
 from hub.control_context import Control
-from hub.courses import access, ending, groups, lab, links, listing, making, rules
+from hub.courses import (
+    access,
+    changing,
+    cloning,
+    ending,
+    groups,
+    lab,
+    links,
+    listing,
+    making,
+    rules,
+)
 from hub.courses.making import Made
 from hub.courses.wishes import Rule
 from hub.policy import Action, Actor
@@ -69,7 +80,7 @@ def change(
     course: str, body: schema.CourseChange, control: ControlArg, actor: ActorArg
 ) -> schema.CourseView:
     """Change a course; what is left out stays. When something is wrong, nothing changes."""
-    making.change(control, actor, course, intake.change(body))
+    changing.change(control, actor, course, intake.change(body))
     return _view(control, actor, course)
 
 
@@ -78,7 +89,7 @@ def clone(
     course: str, body: schema.CloneBody, control: ControlArg, actor: ActorArg
 ) -> schema.CourseView:
     """The course for the next term: everything of this one but its people."""
-    return _view(control, actor, making.clone(control, actor, course, intake.clone(body)))
+    return _view(control, actor, cloning.clone(control, actor, course, intake.clone(body)))
 
 
 @router.post("/courses/{course}/end", **does(Action.MANAGE_COURSE))

@@ -9,6 +9,7 @@ import yaml
 from catalog.errors import BadSetup
 from hub.lti.guide import addresses, developer_key, entry
 from hub.lti.platforms import Platform, load_platforms
+from hub.settings import PACKAGE_ROOT
 
 ENTRY = {
     "name": "moodle", "title": "Moodle", "issuer": "https://moodle.example.edu",
@@ -112,3 +113,13 @@ def test_what_is_registered_is_where_the_pages_are() -> None:
     assert ours["login_initiation"] == key["oidc_initiation_url"]
     assert key["target_link_uri"] == ours["redirection"] == "https://lab.example/hub/lti/lms/launch"
     assert key["public_jwk_url"] == "https://lab.example/hub/lti/jwks"
+
+
+def test_the_handbooks_example_is_valid(tmp_path: Path) -> None:
+    page = (PACKAGE_ROOT / "docs" / "learning-system.md").read_text()
+    example = page.partition("```yaml\n")[2].partition("```")[0]
+    moodle, canvas = load_platforms(written(tmp_path, example))
+    assert (moodle.home, moodle.knows("1"), moodle.knows("2")) == ("main", True, False)
+    assert canvas.knows("anything")
+    shown = {**addresses("…", "moodle"), "site": "…/hub/lti/jwks"}
+    assert all(address in page for address in shown.values())

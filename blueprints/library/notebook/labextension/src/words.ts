@@ -37,9 +37,12 @@ export function memory(of: Inside['memory']): string {
   return of.used_mib ? `${size(of.used_mib)} of ${size(of.limit_mib)}` : `${size(of.limit_mib)}`;
 }
 
-/** Two decimals, cut off, not rounded: nobody has more left than is said. */
+/** Two decimals, four for what is less than one; cut off, not rounded: nobody has more left than is
+ * said. */
 export function short(text: string): string {
-  return text.replace(/(\.\d\d)\d+/g, '$1');
+  return text.replace(/(\d+)\.(\d+)/, (_, whole: string, part: string) =>
+    `${whole}.${part.slice(0, whole === '0' ? 4 : 2)}`
+  );
 }
 
 export function clock(iso: string): string {
