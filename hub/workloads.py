@@ -229,6 +229,6 @@ def relaunch(
         raise Conflict(f"it is still {row.status}", next="stop it first")
     wish = launching.Wish(
         row.offer_id, {**row.answers, **changes}, row.name, idempotency_key=key,
-        tenant=row.tenant_id,
+        tenant=row.tenant_id if row.person_id == actor.person_id else "",
     )  # fmt: skip
     return launching.launch(control, actor, wish)

@@ -11,8 +11,9 @@ import pytest
 from scim2_tester import Status, check_server
 from sqlmodel import select
 
-from hub import memberships, people
+from hub import identities, memberships, people
 from hub.auth.rules import Rule
+from hub.identities import Vouched
 from hub.settings import SCIM_PREFIX
 from hub.store.access_tables import RoleGrantRow
 from hub.store.tables import AuditRow, IdentityRow, PasswordRow, PersonRow
@@ -109,7 +110,10 @@ async def test_sign_in_finds_whom_scim_made(site: Site) -> None:
     assert subjects(site, made["id"]) == [(keys.ISSUER, "x-Mia@example.edu")]
     by_name = await Service(site, subject="user-name", issuer="https://other.edu").user("mia")
     assert subjects(site, by_name["id"]) == [("https://other.edu", "mia")]
-    assert person(site, made["id"]).display_name == "Mia"
+    vouched = Vouched(keys.ISSUER, "x-Mia@example.edu", "Mia by sign-in")
+    signed_in, _ = identities.sign_in(site.control, vouched)
+    assert signed_in.id == made["id"]
+    assert person(site, made["id"]).display_name == "Mia by sign-in"
 
 
 @pytest.mark.parametrize("value", [False, "False", "false"])

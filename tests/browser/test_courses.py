@@ -154,6 +154,8 @@ def test_6_a_visit_needs_the_students_word(uni: Campus) -> None:
     link = room.get_by_role("link", name="open the server of Student 001")
     with teacher.context.expect_page() as opened:
         link.click()
+    # The Hub asks whoever goes to another's server, and says whose it is.
+    opened.value.get_by_role("button", name="Authorize").click()
     expect(opened.value.get_by_text("README.md").first).to_be_visible()
 
 

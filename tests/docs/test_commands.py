@@ -23,6 +23,7 @@ PAGES_RUN = (
     "docs/concepts/tenant.md",
     "docs/concepts/reservation.md",
     "docs/concepts/quota.md",  # sets limits: after what needs none
+    "docs/administer.md",
     "docs/offers.md",
     "docs/sign-in.md",
 )
