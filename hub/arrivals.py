@@ -171,7 +171,7 @@ def _take_places(
     lines = session.exec(
         select(RosterRow).where(
             RosterRow.source == kind, RosterRow.key == key,
-            RosterRow.issuer == issuer if kind == CSV else col(RosterRow.issuer).is_not(None),
+            RosterRow.issuer == issuer,
             col(RosterRow.person_id).is_(None), col(RosterRow.removed_at).is_(None),
         )
     ).all()  # fmt: skip

@@ -16,8 +16,10 @@ from hub.arrivals import Arrival, arrive
 from hub.auth.rules import Standing
 from hub.control_context import Control
 from hub.lifecycle import Status
+from hub.lti.platforms import load_platforms
 from hub.policy import ROOT_TENANT, Action, Actor, Object, absent, require
 from hub.store import audit
+from hub.store.course_tables import RosterRow
 from hub.store.ids import new_id
 from hub.store.tables import IdentityRow, PasswordRow, PersonRow, WorkloadRow
 
@@ -34,6 +36,8 @@ class Vouched:
     email: str = ""
     session_id: str = ""
     claims: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
+    sub: str = ""
+    """What the provider's logouts call them, where that is not `subject`."""
 
 
 def sign_in(control: Control, vouched: Vouched) -> tuple[PersonRow, Arrival]:
@@ -73,6 +77,7 @@ def find_or_add(
     person.display_name = vouched.display_name[:80] or person.display_name
     person.email = vouched.email[:200] or person.email
     found.session_id = vouched.session_id[:200] or found.session_id
+    found.sub = vouched.sub
     session.add_all([person, found])
     session.flush()
     return person
@@ -100,6 +105,11 @@ def refused(control: Control, issuer: str, subject: str) -> PersonRow | None:
         return session.get(PersonRow, found.person_id) if found else None
 
 
+def logged_out(control: Control, issuer: str, subject: str) -> PersonRow | None:
+    """As `refused`, for a subject as the provider's logouts have it."""
+    return next(iter(of_logout(control, issuer, subject, "")), None) if subject else None
+
+
 def link(control: Control, hub_name: str, vouched: Vouched) -> tuple[PersonRow, Arrival]:
     """A second identity for somebody who is signed in and has just proved it too. Again is fine.
 
@@ -117,6 +127,7 @@ def link(control: Control, hub_name: str, vouched: Vouched) -> tuple[PersonRow, 
             )
         if found is None:
             found = _add_identity(control, session, person, vouched)
+            found.sub = vouched.sub
             _note(control, session, person, "identity-linked", found)
         arrival = _arrive(control, session, person, vouched)
         if not arrival.admitted:
@@ -124,9 +135,10 @@ def link(control: Control, hub_name: str, vouched: Vouched) -> tuple[PersonRow, 
     return person, arrival
 
 
-def unlink(control: Control, actor: Actor, identity_id: str) -> Arrival:
-    """A way in is given up, and with it what its provider's rules gave. Raises NotFound; Conflict
-    for the last way into the account."""
+def unlink(control: Control, actor: Actor, identity_id: str) -> tuple[PersonRow, Arrival]:
+    """A way in is given up, and with it what its provider's rules or its learning system gave.
+    Whose it was. Raises NotFound; Conflict for the last way into the account."""
+    systems = load_platforms(control.settings.lti_file)
     with control.store.write() as session:
         found = session.get(IdentityRow, identity_id)
         if found is None or (found.person_id != actor.person_id and not actor.platform_admin):
@@ -139,10 +151,16 @@ def unlink(control: Control, actor: Actor, identity_id: str) -> Arrival:
                 next="link another one first",
             )
         _note(control, session, person, "identity-unlinked", found)
+        reasons = {p.source for p in systems if p.identity_issuer == found.issuer}
+        reasons |= _leave_lines(session, found) | {arrivals.source_of(found.issuer)}
         session.delete(found)
         session.flush()
-        source = arrivals.source_of(found.issuer)
-        return arrivals.depart(control, session, person, source, actor.person_id)
+        gone = [
+            arrivals.depart(control, session, person, reason, actor.person_id)
+            for reason in sorted(reasons)
+        ]
+        lost = frozenset[str]().union(*(one.lost for one in gone))
+        return person, Arrival(admitted=True, lost=lost)
 
 
 def of_person(session: Session, person_id: str) -> list[IdentityRow]:
@@ -166,7 +184,10 @@ def of_logout(control: Control, issuer: str, subject: str, session_id: str) -> l
     with control.store.read() as session:
         query = select(PersonRow).join(IdentityRow).where(IdentityRow.issuer == issuer)
         if subject:
-            query = query.where(IdentityRow.subject == subject)
+            query = query.where(
+                (IdentityRow.sub == subject)
+                | ((IdentityRow.sub == "") & (IdentityRow.subject == subject))
+            )
         else:
             query = query.where(IdentityRow.session_id == session_id, IdentityRow.session_id != "")
         return list(session.exec(query))
@@ -246,6 +267,22 @@ def _add_identity(
     session.add(row)
     session.flush()
     return row
+
+
+def _leave_lines(session: Session, row: IdentityRow) -> set[str]:
+    """The lines that a learning system has for this identity wait again for whoever comes with it;
+    the reasons of the roles that they gave."""
+    lines = session.exec(
+        select(RosterRow).where(
+            RosterRow.person_id == row.person_id, RosterRow.issuer == row.issuer,
+            RosterRow.key == row.subject, col(RosterRow.source).startswith("lti:"),
+        )
+    ).all()  # fmt: skip
+    for line in lines:
+        line.person_id, line.joined_at = None, None
+        session.add(line)
+    session.flush()
+    return {line.source for line in lines}
 
 
 def _other_way(session: Session, row: IdentityRow) -> bool:

@@ -1,5 +1,6 @@
 """Persons: sign-in, one-time links, invitations, activation."""
 
+import contextlib
 import re
 import threading
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from catalog.units import parse_credits
 from hub import memberships
 from hub.control_context import Control
 from hub.policy import PLATFORM_ADMIN_ROLE, ROOT_TENANT, Actor, absent
+from hub.rare import Rarely
 from hub.store import audit, money
 from hub.store.course_tables import CourseRow
 from hub.store.ids import hash_secret, new_id, new_secret
@@ -39,6 +41,7 @@ _LOGIN = re.compile(r"[a-z][a-z0-9._-]{1,31}")
 _MIN_PASSWORD = 10
 _MAX_PASSWORD = 256
 _TRIES, _TRY_WINDOW = 8, timedelta(minutes=5)
+_REFUSALS_SPAN, _MOST_REFUSALS = timedelta(minutes=1), 30
 _AT_ONCE, _PATIENCE_S = 3, 10.0
 """Each check of a password takes 64 MiB and a core for a moment: a crowd must not take all."""
 
@@ -188,7 +191,10 @@ def _next_uid(control: Control, session: Session) -> int:
     that outlived its database, or another installation's, must not pass to a newcomer."""
     highest = session.exec(select(func.max(PersonRow.uid))).one() or 0
     homes = control.settings.spaces_dir.parent.glob("*/homes/*")
-    owners = [path.lstat().st_uid for path in homes]
+    owners: list[int] = []
+    for home in homes:
+        with contextlib.suppress(FileNotFoundError):  # removed just now
+            owners.append(home.lstat().st_uid)
     return max(highest + 1, *(owner + 1 for owner in owners), control.settings.first_uid)
 
 
@@ -217,6 +223,18 @@ def note_sign_in(control: Control, person: PersonRow, how: str) -> None:
     """In the audit: by password, by a link, by which issuer."""
     with control.store.write() as session:
         audit.record(session, control.clock.now(), person.id, "sign-in", how, person.tenant_id)
+
+
+def note_refused(control: Control, refusals: Rarely, how: str, why: str) -> None:
+    """In the audit: somebody was not let in by this provider or learning system. Of each no more than
+    30 in a minute, so that nobody fills the audit from outside."""
+    now = control.clock.now()
+    if not refusals.fewer(how, now, _REFUSALS_SPAN, _MOST_REFUSALS):
+        return
+    with control.store.write() as session:
+        audit.record(
+            session, now, "anonymous", "sign-in-refused", how, ROOT_TENANT, {"why": why[:200]}
+        )
 
 
 def admin_link(control: Control, *, if_needed: bool = False) -> tuple[str, datetime] | None:
@@ -412,9 +430,11 @@ def account_closed(row: PersonRow) -> AccountClosed:
 
 
 def shut(control: Control, session: Session, row: PersonRow, by: str, actor: str) -> bool:
-    """The account is closed by ``admin``, ``provider:ISSUER`` or ``scim:KEY``. Whom an administrator
-    closed stays so. Whether anything changed. The caller ends sessions, tokens and servers."""
-    if not row.active and (by == row.closed_by or by != ADMIN_CLOSED):
+    """The account is closed by ``admin``, ``provider:ISSUER`` or ``scim:KEY``. Of several the weightiest
+    word counts, an administrator's before a service's before a provider's: or somebody whom a
+    service shut out could come back by signing in. Whether anything changed. The caller ends
+    sessions, tokens and servers."""
+    if not row.active and _weight(by) <= _weight(row.closed_by):
         return False
     row.active, row.closed_by = False, by
     session.add(row)
@@ -423,6 +443,10 @@ def shut(control: Control, session: Session, row: PersonRow, by: str, actor: str
         {"closed_by": by},
     )  # fmt: skip
     return True
+
+
+def _weight(closed_by: str) -> int:
+    return 2 if closed_by == ADMIN_CLOSED else int(closed_by.startswith("scim:"))
 
 
 def reopen(control: Control, session: Session, row: PersonRow, actor: str, by: str = "") -> bool:

@@ -111,7 +111,7 @@ def make(
 ) -> list[QuotaChangeRow]:
     """As `apply`, within a transaction of the caller's; who wakes control after it."""
     changes = [one for one in planned(session, actor, wishes) if one.before != one.after]
-    rows = [_make(control, session, actor, one) for one in changes]
+    rows = [put(control, session, actor, one) for one in changes]
     demand_kept(control, session, changes)
     return rows
 
@@ -149,7 +149,7 @@ def undo(control: Control, actor: Actor, ids: Iterable[int]) -> list[QuotaChange
                 )
             change = Change(cell, before, after)
             demand_within(session, actor, paths, change, [change])
-            back = _make(control, session, actor, change, undoes=row)
+            back = put(control, session, actor, change, undoes=row)
             row.undone_by = back.id
             session.add(row)
             made.append(change)
@@ -260,7 +260,7 @@ def demand_within(
     if after.limit is None or lower:
         return
     coming = {one.cell: one.after for one in together}
-    most = _most_within(session, path, change, coming)
+    most = _most_within(session, path, paths.course_of(path[0]), change, coming)
     if most is None:
         return
     show, each = cell.dimension.show, Period(most.period).each
@@ -278,10 +278,14 @@ def demand_within(
 
 
 def _most_within(
-    session: Session, path: Sequence[str], change: Change, coming: Mapping[Cell, State]
-) -> State | None:
+    session: Session, path: Sequence[str], course: str, change: Change,
+    coming: Mapping[Cell, State],
+) -> State | None:  # fmt: skip
     """The lowest ceiling of the tenant and those above it that counts over the same period; else
-    what is set above for the person, or for each; None where nothing is."""
+    what is set above for the person, or for each; None where nothing is.
+
+    A course for which nobody has set a ceiling has no more for each than everybody above it.
+    """
 
     def of(tenant: str, person: str) -> State:
         cell = Cell(tenant, person, change.cell.dimension)
@@ -289,6 +293,12 @@ def _most_within(
 
     ceilings = [state for t in path if (state := of(t, "")).period == change.after.period]
     own = [state for state in ceilings if state.limit is not None]
+    if course:
+        inside = path[: path.index(course) + 1]
+        each = (of(t, EACH_PERSON) for t in path[len(inside) :])
+        everybody = next((state for state in each if state.limit is not None), None)
+        if everybody and all(of(t, "").limit is None for t in inside):
+            own = [*own, everybody] if everybody.period == change.after.period else [everybody]
     if own:
         return min(own, key=lambda state: state.limit or 0)
     whom = dict.fromkeys((change.cell.person_id, EACH_PERSON))
@@ -296,10 +306,11 @@ def _most_within(
     return next((state for state in above if state.limit is not None), None)
 
 
-def _make(
+def put(
     control: Control, session: Session, actor: Actor, change: Change, *,
     undoes: QuotaChangeRow | None = None,
 ) -> QuotaChangeRow:  # fmt: skip
+    """Write one change that was judged already, and keep it with what was before."""
     cell, now = change.cell, control.clock.now()
     _write(session, cell, change.after)
     row = QuotaChangeRow(

@@ -8,7 +8,7 @@ from sqlmodel import Session, col, select
 from catalog.errors import PerijoveError
 from hub import guarantees, quota_desk
 from hub.control_context import Control
-from hub.policy import Actor
+from hub.policy import Action, Actor, Object, allowed
 from hub.quota_desk import Cell, Change, Wish
 from hub.quota_tree import HELD, Uses
 from hub.store.tables import AttemptRow, PersonRow, QuotaRow, TenantRow, WorkloadRow
@@ -53,7 +53,7 @@ def preview(control: Control, actor: Actor, wishes: Sequence[Wish]) -> Preview:
         wrong = _problems(control, session, then, changes)
         if wrong:
             return Preview(changes, names, wrong, [])
-        look = _Look(control, session, changes, now, then)
+        look = _Look(control, session, actor, changes, now, then)
         found = [*look.over(), *look.queue(), *look.lent()]
     return Preview(changes, names, [], found)
 
@@ -89,9 +89,11 @@ class _Look:
     """The site as it is, beside the site as it would be."""
 
     def __init__(
-        self, control: Control, session: Session, changes: list[Change], now: Limits, then: Limits
-    ) -> None:
+        self, control: Control, session: Session, actor: Actor, changes: list[Change],
+        now: Limits, then: Limits,
+    ) -> None:  # fmt: skip
         self._control, self._session, self._changes = control, session, changes
+        self._actor = actor
         self._then = then
         self._world = read_world(control, session, now)
         waiting = [one.id for one in self._world.queue]
@@ -179,18 +181,25 @@ class _Look:
         was = {one.id: one for one in self._world.queue}
         for one in self._later.queue:
             row = self._queued[one.id]
-            what = f"{row.name} of {self._logins.get(row.person_id, 'somebody')}"
+            id_, what = self._told(row)
             never = first_over(one.wanted, one.scopes, {})
             if never and first_over(was[one.id].wanted, was[one.id].scopes, {}) is None:
                 found["never"].append(Consequence(
-                    "never", f"{what} waits and would never start: {never.text}", one.id))  # fmt: skip
+                    "never", f"{what} waits and would never start: {never.text}", id_))  # fmt: skip
             elif after[one.id].at == now != before[one.id].at:
-                found["starts"].append(Consequence("starts", f"{what} would start now", one.id))
+                found["starts"].append(Consequence("starts", f"{what} would start now", id_))
             elif before[one.id].at == now != after[one.id].at:
-                found["waits"].append(Consequence("waits", f"{what} would wait longer", one.id))
+                found["waits"].append(Consequence("waits", f"{what} would wait longer", id_))
         yield from _few(found["never"], "would never start")
         yield from _few(found["waits"], "would wait longer")
         yield from _few(found["starts"], "would start now")
+
+    def _told(self, row: WorkloadRow) -> tuple[str, str]:
+        """The id and the name of a workload, as far as the actor may know of it."""
+        about = Object(row.person_id, self._then.path(row.tenant_id), "workload")
+        if not allowed(self._actor, Action.READ_WORKLOAD, about):
+            return "", "a workload of another tenant"
+        return row.id, f"{row.name} of {self._logins.get(row.person_id, 'somebody')}"
 
     def lent(self) -> Iterator[Consequence]:
         """What would then run on borrowed capacity, and may have to go."""
@@ -205,9 +214,9 @@ class _Look:
             [
                 Consequence(
                     "lent",
-                    f"{row.name} of {self._logins.get(row.person_id, 'somebody')} would run on what"
+                    f"{self._told(row)[1]} would run on what"
                     " others are guaranteed: it may be told to go when they need it",
-                    row.id,
+                    self._told(row)[0],
                 )
                 for _, row in rows
             ],

@@ -11,6 +11,7 @@ from hub.guarantees import demand_sound
 from hub.policy import ROOT_TENANT, Action, Actor, Object, absent, require, tenant_object
 from hub.store import audit
 from hub.store.tables import TenantRow
+from hub.tenant_paths import TenantPaths
 from hub.world import tenant_path
 
 KINDS = ("organisation", "department", "group", "course")
@@ -85,10 +86,22 @@ def _move(session: Session, actor: Actor, row: TenantRow, parent: str) -> None:
         raise BadValue(f"{row.name} is the root and has no parent", next="move another tenant")
     if session.get(TenantRow, parent) is None:
         raise absent(f"tenant {parent[:40]!r}")
+    _demand_movable(session, row, parent)
     # Whoever takes it away from one administrator and gives it to another must be both.
     for end in (row.parent_id, parent):
         require(actor, Action.MANAGE_TENANTS, object_of(session, end))
     row.parent_id = parent
+
+
+def _demand_movable(session: Session, row: TenantRow, parent: str) -> None:
+    """Raise BadValue where a course would lose a group, or get what was none of its own: its staff
+    would decide about it, and its wallet pay."""
+    paths = TenantPaths(session)
+    if paths.course_of(row.parent_id or "") or paths.course_of(parent):
+        raise BadValue(
+            f"{row.name} cannot be moved out of a course or into one",
+            next="make a group there, and move its people by the course's roster",
+        )
 
 
 def _demand_form(wanted: NewTenant) -> None:

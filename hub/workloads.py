@@ -16,7 +16,7 @@ from hub.lifecycle import EndReason, Status
 from hub.policy import Action, Actor, Object, absent, allowed, require
 from hub.store import audit
 from hub.store.tables import AttemptRow, WorkloadRow
-from hub.tenant_paths import TenantPaths
+from hub.tenant_paths import TenantPaths, below
 from hub.world import Limits, read_world
 from quotas.admission import Slot, World, plan
 from quotas.windows import Window
@@ -51,27 +51,36 @@ def object_of(paths: TenantPaths, row: WorkloadRow) -> Object:
 def page(
     control: Control, actor: Actor, state: str, *, everybody: bool, cursor: str, limit: int
 ) -> Page:
-    """The newest first. `everybody` adds those of others that the actor may read."""
+    """The newest first, in a `state` of ``queued`` (its turn counts), ``active``, ``ended`` or
+    ``all``. `everybody` adds those of others that the actor may read."""
     with control.store.read() as session:
         query = select(WorkloadRow).order_by(
             col(WorkloadRow.created_at).desc(), col(WorkloadRow.id).desc()
         )
-        if state == "active":
+        if state == "queued":
+            query = query.where(col(WorkloadRow.status).in_([Status.QUEUED, Status.OFFERED]))
+        elif state == "active":
             query = query.where(col(WorkloadRow.status).in_(LIVE))
         elif state == "ended":
             query = query.where(col(WorkloadRow.status).not_in(LIVE))
         if not everybody:
             query = query.where(WorkloadRow.person_id == actor.person_id)
+        elif not actor.platform_admin:
+            own = col(WorkloadRow.person_id) == actor.person_id
+            query = query.where(own | below(WorkloadRow.tenant_id, _read_in(actor)))
         if cursor:
             query = _after(session, query, cursor)
-        rows, paths = list[WorkloadRow](), TenantPaths(session)
-        for row in session.exec(query):
-            if everybody and not allowed(actor, Action.READ_WORKLOAD, object_of(paths, row)):
-                continue
-            if len(rows) == limit:
-                return Page(rows, rows[-1].id)
-            rows.append(row)
-    return Page(rows, None)
+        rows = list(session.exec(query.limit(limit + 1)))
+    return Page(rows[:limit], rows[limit - 1].id if len(rows) > limit else None)
+
+
+def _read_in(actor: Actor) -> list[str]:
+    """The tenants in which the actor may read what is not their own."""
+    return [
+        tenant
+        for tenant in actor.roles
+        if allowed(actor, Action.READ_WORKLOAD, Object("", (tenant,), "workloads"))
+    ]
 
 
 def _after(session: Session, query: Any, cursor: str) -> Any:

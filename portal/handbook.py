@@ -13,7 +13,7 @@ from portal.door import Page
 HELP = f"{PREFIX}help/"
 _PAGE = re.compile(r"(?:(?:concepts|decisions)/)?[\w\-]+", re.ASCII)
 _IMAGE = re.compile(r"[\w\-]+\.(?:png|jpg|svg)", re.ASCII)
-_FIRST = ("quickstart", "operations", "cli")
+_FIRST = ("quickstart", "teach", "administer", "operations", "cli")
 
 
 class Handbook:

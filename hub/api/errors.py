@@ -49,6 +49,20 @@ async def note_denial(request: Request, error: Exception) -> None:
         log.exception("denial-not-noted")
 
 
+def methods_at(app: FastAPI, path: str) -> list[str]:
+    """Every method that some route takes at this address; a router names those of its first only."""
+    from fastapi.routing import iter_route_contexts
+
+    return sorted(
+        {
+            method
+            for route in iter_route_contexts(app.routes)
+            if route.path_regex.match(path)
+            for method in route.methods or ()
+        }
+    )
+
+
 def install(app: FastAPI) -> None:
     """Give `app` the one error shape for everything that can go wrong."""
     app.state.denials = Denials()
@@ -73,9 +87,12 @@ def install(app: FastAPI) -> None:
                  405: ("method-not-allowed", "this address does not take that method")}  # fmt: skip
         if error.status_code == 413:
             return answer(too_large())
+        headers = dict(error.headers or {})
+        if error.status_code == 405 and (methods := methods_at(request.app, request.url.path)):
+            headers["Allow"] = ", ".join(methods)
         code, message = known.get(error.status_code, ("error", str(error.detail)))
         body = {"code": code, "message": message, "next": "see /services/control/openapi.json"}
-        return JSONResponse({"error": body}, error.status_code, error.headers)
+        return JSONResponse({"error": body}, error.status_code, headers)
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> JSONResponse:

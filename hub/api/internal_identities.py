@@ -6,12 +6,13 @@ from typing import Any
 from fastapi import FastAPI
 from pydantic import Field
 
-from hub import closing, identities
+from hub import closing, identities, people
 from hub.api.schema import Body
 from hub.arrivals import Arrival
 from hub.control_context import Control
 from hub.hub_api import HubApi
 from hub.identities import Vouched, closed_by
+from hub.rare import Rarely
 from hub.store.tables import PersonRow
 
 
@@ -21,25 +22,41 @@ class IdentityBody(Body):
     session_id: str = ""
 
 
+class GoneBody(IdentityBody):
+    """`by_logout`: the subject is as the provider's logouts have it."""
+
+    by_logout: bool = False
+
+
 class VouchedBody(IdentityBody):
     display_name: str = ""
     email: str = ""
     claims: dict[str, Any] = Field(default_factory=dict[str, Any])
+    sub: str = Field(default="", max_length=255)
 
     @property
     def vouched(self) -> Vouched:
         return Vouched(
-            self.issuer, self.subject, self.display_name, self.email, self.session_id, self.claims
-        )
+            self.issuer, self.subject, self.display_name, self.email, self.session_id, self.claims,
+            self.sub,
+        )  # fmt: skip
 
 
 class LinkIdentityBody(VouchedBody):
     hub_name: str
 
 
+class RefusedBody(Body):
+    """`how` is the provider's issuer, or ``lti:PLATFORM``."""
+
+    how: str = Field(min_length=1, max_length=1000)
+    why: str = Field(max_length=1000)
+
+
 def mount(app: FastAPI, control: Control, hub: HubApi) -> None:
     """Add the routes to the inner application."""
     _proofs(app, control, hub)
+    _refusals(app, control)
     _ends(app, control, hub)
 
 
@@ -73,12 +90,23 @@ def _proofs(app: FastAPI, control: Control, hub: HubApi) -> None:
         return {"people": await asyncio.to_thread(identities.at_work, control)}
 
 
+def _refusals(app: FastAPI, control: Control) -> None:
+    noted = Rarely()
+
+    @app.post("/internal/identities/not-let-in")
+    async def not_let_in(body: RefusedBody) -> dict[str, bool]:
+        """A sign-in or a launch that the Hub's pages, or control, refused."""
+        await asyncio.to_thread(people.note_refused, control, noted, body.how, body.why)
+        return {"noted": True}
+
+
 def _ends(app: FastAPI, control: Control, hub: HubApi) -> None:
     @app.post("/internal/identities/refused")
-    async def refused(body: IdentityBody) -> dict[str, bool]:
+    async def refused(body: GoneBody) -> dict[str, bool]:
         """The provider does not vouch for somebody any more: their account is closed, until it
         does again or an administrator opens it."""
-        person = await asyncio.to_thread(identities.refused, control, body.issuer, body.subject)
+        find = identities.logged_out if body.by_logout else identities.refused
+        person = await asyncio.to_thread(find, control, body.issuer, body.subject)
         if person is not None:
             await _close(control, hub, person, body.issuer)
         return {"closed": person is not None}

@@ -32,12 +32,14 @@ class LtiLinkBody(Body):
 
 class LtiSyncView(BaseModel):
     """What a look at the rosters of one learning system came to. `joined` are those whose place here
-    changed; who has never been here is expected, and in the roster."""
+    changed; who has never been here is expected, and in the roster. `kept_out` are those whom the
+    staff here had taken off the list: they stay off."""
 
     platform: str
     members: int
     joined: int
     left: int
+    kept_out: int
     error: str
 
 

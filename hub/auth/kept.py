@@ -3,7 +3,7 @@
 ::
 
     {"provider": name, "id_token": text,
-     "vouchers": {name: {"refresh_token", "subject", "nonce", "at"}}}
+     "vouchers": {name: {"refresh_token", "subject", "nonce", "at", "identity"}}}
 """
 
 from dataclasses import asdict, dataclass, field
@@ -15,12 +15,19 @@ Kept = dict[str, Any]
 @dataclass(frozen=True, slots=True)
 class Voucher:
     """With which a provider is asked again about somebody. `at` is when it last answered, in seconds
-    since the epoch; `nonce` is that of the sign-in, which later ID tokens may repeat."""
+    since the epoch; `nonce` is that of the sign-in, which later ID tokens may repeat. `identity` is
+    by what they are known here, where that is not the `subject`."""
 
     refresh_token: str = field(repr=False)
     subject: str
     nonce: str = field(repr=False)
     at: float
+    identity: str = ""
+
+    @property
+    def known_as(self) -> str:
+        """The subject of their identity here."""
+        return self.identity or self.subject
 
 
 def of_sign_in(provider: str, id_token: str, voucher: Voucher | None) -> Kept:

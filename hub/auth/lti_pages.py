@@ -90,6 +90,17 @@ class LtiPage(BaseHandler):
             self.let_frame(tool)  # or the learning system would show an empty frame
         await self.show("notice.html", heading=error.message, text=error.next)
 
+    async def note_refused(self, name: str, error: PerijoveError) -> None:
+        """For the audit: this system sent somebody who was not let in. That nobody answered, or that
+        there is no such system, says nothing of anybody."""
+        if name not in self.desk.tools or error.code == "unavailable":
+            return
+        try:
+            body = {"how": f"lti:{name}", "why": error.message[:1000]}
+            await self.door.call("POST", "/identities/not-let-in", body)
+        except PerijoveError as failed:
+            self.log.warning("a refused launch was not noted: %s", failed.message)
+
     async def show(self, template: str, **values: Any) -> None:
         self.finish(await self.render_template(template, **values))
 
@@ -187,6 +198,7 @@ class LaunchPage(LtiPage):
                 "POST", "/lti/launch", {"launch": asdict(launch), "add": launch.linking is not None}
             )
         except PerijoveError as error:
+            await self.note_refused(name, error)
             await self.say(error)
             return
         if arrived["next"] == "in":
@@ -214,7 +226,11 @@ class WhoPage(LtiPage):
         if user is None and not tool.platform.link_first:
             await self._come_in(waiting, add=True)
             return
-        facts = await self.door.call("GET", f"/persons/{user.name}") if user else {}
+        try:
+            facts = await self.door.call("GET", f"/persons/{user.name}") if user else {}
+        except PerijoveError as error:
+            await self.say(error)
+            return
         await self.show(
             "lti_who.html", title=tool.platform.title, called=waiting.launch.name,
             login=facts.get("login", ""), path=f"{tool.path}/who", form_xsrf=self.form_token,
@@ -241,6 +257,7 @@ class WhoPage(LtiPage):
             body = {"launch": asdict(waiting.launch), "add": add}
             arrived = await self.door.call("POST", "/lti/launch", body)
         except PerijoveError as error:
+            await self.note_refused(waiting.launch.platform, error)
             await self.say(error)
             return
         self.desk.room.leave(self.get_cookie(_TICKET, ""))

@@ -17,6 +17,7 @@ from hub.auth.discovery import Discovery, Metadata, fetch_json
 from hub.auth.kept import Voucher
 from hub.auth.providers import Provider
 from hub.auth.tokens import (
+    MAX_SUBJECT,
     LoggedOut,
     UnknownKey,
     read_id_token,
@@ -51,12 +52,15 @@ class Proof:
     claims: dict[str, Any] = field(default_factory=dict[str, Any], repr=False)
     voucher: Voucher | None = field(default=None, repr=False)
     """With which the provider can be asked again."""
+    sub: str = ""
+    """What its logouts call them, where that is not `subject`."""
 
     def as_body(self) -> dict[str, Any]:
         """As control takes it."""
         return {
             "issuer": self.issuer, "subject": self.subject, "display_name": self.display_name,
             "email": self.email, "session_id": self.session_id, "claims": self.claims,
+            "sub": self.sub,
         }  # fmt: skip
 
 
@@ -136,8 +140,9 @@ class OpenIdClient:
                 access=tokens.access,
             )
         )  # fmt: skip
+        subject = self._subject(claims)
         claims = await self._all_claims(metadata, claims["sub"], claims, tokens.access)
-        return self._proof(claims, tokens, trip.nonce)
+        return self._proof(claims, tokens, trip.nonce, subject)
 
     async def refresh(self, before: Voucher) -> Proof:
         """What the provider says now of somebody who signed in before.
@@ -165,11 +170,13 @@ class OpenIdClient:
                     access=tokens.access,
                 )
             )  # fmt: skip
+            if self._subject(claims) != before.known_as:
+                raise untrue(self.provider, "it is about somebody else")
         claims = await self._all_claims(metadata, before.subject, claims, tokens.access)
         if not claims:
             raise untrue(self.provider, "it says nothing of the person")
         kept = replace(tokens, refresh=tokens.refresh or before.refresh_token)
-        return self._proof(claims, kept, before.nonce)
+        return self._proof(claims, kept, before.nonce, before.known_as)
 
     async def logout_url(self, id_token: str) -> str | None:
         """Where the browser ends its session at the provider; None where that cannot be asked."""
@@ -242,22 +249,36 @@ class OpenIdClient:
             raise untrue(self.provider, "its userinfo is about somebody else")
         return more | claims
 
-    def _proof(self, claims: dict[str, Any], tokens: _Tokens, nonce: str) -> Proof:
+    def _subject(self, claims: dict[str, Any]) -> str:
+        """Who an ID token is about. The signed token alone says it, not what is fetched beside it."""
+        found = claims.get(self.provider.subject_claim)
+        if (
+            not isinstance(found, str)
+            or not 0 < len(found) <= MAX_SUBJECT
+            or not found.isprintable()
+        ):
+            raise untrue(self.provider, f"its {self.provider.subject_claim} names nobody")
+        return found
+
+    def _proof(
+        self, claims: dict[str, Any], tokens: _Tokens, nonce: str, subject: str
+    ) -> Proof:  # fmt: skip
         if not self.provider.admits(claims):
-            raise NotAdmitted(self.provider, claims["sub"])
-        voucher = None
+            raise NotAdmitted(self.provider, subject)
+        voucher, other = None, "" if subject == claims["sub"] else subject
         if tokens.refresh and self.provider.refresh_span is not None:
             at = self._clock.now().timestamp()
-            voucher = Voucher(tokens.refresh, claims["sub"], nonce, at)
+            voucher = Voucher(tokens.refresh, claims["sub"], nonce, at, other)
         return Proof(
             self.provider.issuer,
-            claims["sub"],
+            subject,
             _text(claims, self.provider.display_name_claim),
             _text(claims, "email"),
             _text(claims, "sid"),
             tokens.id_token,
             claims,
             voucher,
+            claims["sub"] if other else "",
         )
 
     async def _with_keys(self, read: Callable[[list[Key]], Read]) -> Read:

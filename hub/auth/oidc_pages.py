@@ -164,6 +164,7 @@ class CallbackPage(ProviderPage):
             self.log.warning("sign-in through %s refused: %s", name, error.message)
             if isinstance(error, NotAdmitted):
                 await self._out(client, error.subject)
+            await self._note_refused(client, error)
             await self.say(error)
             return
         self.redirect(trip.next)
@@ -191,6 +192,16 @@ class CallbackPage(ProviderPage):
             await user.save_auth_state(
                 kept.with_voucher(before, client.provider.name, proof.voucher)
             )
+
+    async def _note_refused(self, client: OpenIdClient, error: PerijoveError) -> None:
+        """For the audit; that nobody answered says nothing of anybody."""
+        if error.code == "unavailable":
+            return
+        try:
+            body = {"how": client.provider.issuer, "why": error.message[:1000]}
+            await self.door.call("POST", "/identities/not-let-in", body)
+        except PerijoveError as failed:
+            self.log.warning("a refused sign-in was not noted: %s", failed.message)
 
     async def _out(self, client: OpenIdClient, subject: str) -> None:
         """Whom the rules do not admit any more is out, on every device."""
@@ -239,7 +250,7 @@ class BackChannelLogout(ProviderPage):
         if user is not None and await self.refresher.ask(user, now=name):
             return
         if client.provider.logout_ends == "account" and subject:
-            body = {"issuer": client.provider.issuer, "subject": subject}
+            body = {"issuer": client.provider.issuer, "subject": subject, "by_logout": True}
             await self.door.call("POST", "/identities/refused", body)
 
     def _say_json(self, content: dict[str, str]) -> None:

@@ -25,6 +25,13 @@ _FIXED = frozenset(
     }
 )  # fmt: skip
 """Parameters of a sign-in that are its safety: nobody sets them by hand."""
+_PASSES_ON = frozenset(
+    {
+        "email", "mail", "upn", "unique_name", "preferred_username", "username", "name", "nickname",
+        "phone_number", "groups", "sid", "tid",
+    }
+)  # fmt: skip
+"""Claims that name no single person for good."""
 
 
 class Provider(BaseModel):
@@ -46,6 +53,9 @@ class Provider(BaseModel):
         default_factory=lambda: ["openid", "profile", "email"], max_length=30
     )
     display_name_claim: Text = "name"
+    subject_claim: Text = "sub"
+    """The claim of the ID token that says who somebody is, for good: `sub`, unless people are known
+    by another one to whatever provisions them."""
     allowed: Allowed
     rules: list[Rule] = Field(default_factory=list[Rule], max_length=1000)
     scopes_of_affiliation: list[Text] = Field(default_factory=list, max_length=100)
@@ -73,6 +83,15 @@ class Provider(BaseModel):
     @classmethod
     def _asks_who_it_is(cls, value: list[str]) -> list[str]:
         return value if "openid" in value else ["openid", *value]
+
+    @field_validator("subject_claim")
+    @classmethod
+    def _never_anothers(cls, value: str) -> str:
+        if value in _PASSES_ON:
+            raise ValueError(
+                f"{value} can pass to somebody else, who would have their account then"
+            )
+        return value
 
     @field_validator("ask")
     @classmethod

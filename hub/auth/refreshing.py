@@ -129,6 +129,7 @@ class Refresher:
             await self._refused(user, client, voucher)
             return
         log.info("%s ended the session of %s", client.provider.name, user.name)
+        # As a logout would name them.
         body = {"issuer": client.provider.issuer, "subject": voucher.subject}
         await self._door.call("POST", "/identities/sign-out", body)
         await self._keep(user, client.provider.name, None)
@@ -136,7 +137,7 @@ class Refresher:
     async def _refused(self, user: HubUser, client: OpenIdClient, voucher: Voucher) -> None:
         """Control first: while it is away the voucher stays, and this is tried again."""
         log.warning("%s vouches no more for %s", client.provider.name, user.name)
-        body = {"issuer": client.provider.issuer, "subject": voucher.subject}
+        body = {"issuer": client.provider.issuer, "subject": voucher.known_as}
         await self._door.call("POST", "/identities/refused", body)
         await self._keep(user, client.provider.name, None)
 

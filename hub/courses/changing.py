@@ -4,7 +4,7 @@ from sqlmodel import Session
 
 from catalog.errors import Conflict
 from catalog.units import format_credits
-from hub import guarantees
+from hub import environments, guarantees
 from hub.control_context import Control
 from hub.courses import (
     access,
@@ -57,9 +57,10 @@ def _change(
     findings: Findings,
 ) -> None:  # fmt: skip
     """Part by part; what is left out stays."""
-    id_ = course.tenant_id
-    _change_words(session, course, wanted, findings)
-    held_before = _holds(course)
+    id_, now = course.tenant_id, control.clock.now()
+    held_before, was_over = _holds(course), terms.is_over(course, now)
+    there = hours.last_held(session, course) if wanted.hours is None else wanted.hours
+    _change_words(control, session, course, wanted, findings)
     _change_term(control, session, course, wanted, findings)
     if wanted.lab is not None or wanted.offers is not None:
         lab = wanted.lab or Lab(course.lab_offer, course.lab_answers)
@@ -82,22 +83,32 @@ def _change(
             rules.replace_all(control, session, actor, id_, wanted.rules)
     session.add(course)
     session.flush()
-    if not findings.found and (wanted.hours is not None or held_before != _holds(course)):
-        there = hours.wishes_of(session, id_) if wanted.hours is None else wanted.hours
+    over = terms.is_over(course, now)
+    if over and wanted.hours:
+        with findings.at("hours"):
+            raise Conflict(
+                "nothing is held for a course that is over", next="choose a later last day first"
+            )
+    changed = wanted.hours is not None or held_before != _holds(course) or was_over
+    if not findings.found and not over and changed:
         hours.replace_all(control, session, actor, course, there, findings)
     with findings.at("limits"):
         guarantees.demand_sound(session)
 
 
-def _change_words(session: Session, course: CourseRow, wanted: Change, findings: Findings) -> None:
+def _change_words(
+    control: Control, session: Session, course: CourseRow, wanted: Change, findings: Findings
+) -> None:
     if wanted.name is not None:
         with findings.at("name"):
             tenant = session.get_one(TenantRow, course.tenant_id)
             tenant.name = demand_name(wanted.name)
             session.add(tenant)
     course.term = course.term if wanted.term is None else wanted.term[:LONGEST_TEXT]
-    if wanted.environment is not None:
-        course.environment = wanted.environment[:LONGEST_TEXT]
+    if wanted.environment is not None and wanted.environment != course.environment:
+        with findings.at("environment"):
+            environments.demand(control.settings, wanted.environment)
+        course.environment = wanted.environment
     if wanted.clean_up_days is not None:
         course.clean_up_days = wanted.clean_up_days
 

@@ -106,7 +106,7 @@ def _close(control: Control, course_id: str) -> None:
     with control.store.write() as session:
         course = session.get_one(CourseRow, course_id)
         if hours.of_course(session, course_id):
-            hours.cancel_all(control, session, SYSTEM, course_id)
+            hours.cancel_all(session, SYSTEM, course_id, control.clock.now())
         if ending.wind_down(control, session, course):
             control.wake()
         for person_id in student_credits.left_behind(session, course_id):

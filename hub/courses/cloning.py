@@ -61,7 +61,7 @@ def _as_wished(control: Control, session: Session, course: CourseRow) -> NewCour
         material=Material(course.material_url, course.material_branch, course.material_folder),
         student_limits=limits.read(session, id_, EACH_PERSON),
         student_credits=format_credits(course.student_credits), limits=limits.read(session, id_),
-        hours=hours.wishes_of(session, id_),
+        hours=hours.last_held(session, course),
         rules=tuple(rules.of_course(control, session, id_)), clean_up_days=course.clean_up_days,
     )  # fmt: skip
 

@@ -27,7 +27,7 @@ def end(control: Control, actor: Actor, course_id: str) -> None:
             return
         course.ended_at, course.version = now, course.version + 1
         session.add(course)
-        hours.cancel_all(control, session, actor.person_id, course_id)
+        hours.cancel_all(session, actor.person_id, course_id, now)
         wind_down(control, session, course)
         audit.record(session, now, actor.person_id, "end-course", course_id, course_id)
     tell_all(control)
@@ -48,7 +48,7 @@ def reopen(control: Control, actor: Actor, course_id: str) -> None:
             )
         if course.ended_at is None:
             return
-        before = hours.wishes_of(session, course_id, given_up_at=course.ended_at)
+        before = hours.last_held(session, course)
         course.ended_at, course.version = None, course.version + 1
         session.add(course)
         session.flush()

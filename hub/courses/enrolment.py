@@ -15,7 +15,7 @@ from hub.tenant_paths import TenantPaths
 from hub.workloads import LIVE
 
 ROSTER, INVITATION = "roster", "invitation"
-BY_THEMSELVES = ("rule:", INVITATION)
+BY_THEMSELVES = ("rule:", "scim:", "lti:", INVITATION)
 """Reasons by which people come in unasked: whom the staff has removed does not come back by them."""
 
 
@@ -138,12 +138,20 @@ def end_work(
 def _struck_off(session: Session, course_id: str, person_id: str, source: str) -> bool:
     if not source.startswith(BY_THEMSELVES):
         return False
+    return bool(removed_by(session, course_id, person_id))
+
+
+def removed_by(session: Session, course_id: str, person_id: str) -> str:
+    """Who of the staff took somebody off the course's list, with no line of theirs left since;
+    empty for everybody else."""
     lines = session.exec(
-        select(RosterRow.removed_at).where(
+        select(RosterRow.removed_at, RosterRow.removed_by).where(
             RosterRow.tenant_id == course_id, RosterRow.person_id == person_id
         )
     ).all()
-    return bool(lines) and all(removed is not None for removed in lines)
+    if any(at is None for at, _ in lines):
+        return ""
+    return next((by for _, by in lines if by), "")
 
 
 def _group_on_list(session: Session, course_id: str, person_id: str) -> str:
@@ -188,7 +196,7 @@ def _join(
     for line in lines:
         if line.removed_at is not None and len(lines) > 1:
             continue
-        line.joined_at, line.removed_at = line.joined_at or now, None
+        line.joined_at, line.removed_at, line.removed_by = line.joined_at or now, None, ""
         line.name, line.email = line.name or person.display_name, line.email or person.email
         line.group_id = group_id
         session.add(line)

@@ -24,6 +24,9 @@ from hub.store.tables import PersonRow
 MOST_BYTES = 2 * GIB
 """Of one student, before it is packed."""
 MOST_FILES = 50_000
+MOST_FOLDERS = 20_000
+DEEPEST = 50
+"""Folders inside each other: a deeper one is nobody's work, and could stop the packing of all."""
 LEAST_FREE = 2 * GIB
 """So much stays free on the disk that takes the archives."""
 _CHUNK = 2**20
@@ -95,7 +98,7 @@ def _write(target: Path, export: Export, top: int, person: PersonRow) -> None:
     with part.open("wb") as raw:
         os.fchmod(raw.fileno(), 0o600)
         with tarfile.open(fileobj=raw, mode="w:gz", format=tarfile.PAX_FORMAT) as archive:
-            for folder, names, place in _walk(top):
+            for folder, names, place in _walk(top, export):
                 for name in names:
                     _add(archive, export, folder, name, f"{safe}/{place}{name}", person.uid)
         raw.flush()
@@ -104,12 +107,35 @@ def _write(target: Path, export: Export, top: int, person: PersonRow) -> None:
     part.replace(target / export.file)
 
 
-def _walk(top: int) -> Iterator[tuple[int, list[str], str]]:
+def _walk(top: int, export: Export) -> Iterator[tuple[int, list[str], str]]:
     """Open folders with the names of what is in them and their place below the top; links to
-    folders are not entered."""
-    for place, _, names, folder in os.fwalk(".", dir_fd=top, follow_symlinks=False):
-        below = "" if place == "." else place.removeprefix("./") + "/"
-        yield folder, sorted(names), below
+    folders are not entered, nor what is too deep or too many."""
+    pending, seen = [""], 0
+    while pending:
+        place, seen = pending.pop(), seen + 1
+        folder = _open_below(os.dup(top), place)
+        if folder is None or seen > MOST_FOLDERS:
+            export.left_out += 1
+        if folder is None:
+            continue
+        try:
+            if seen > MOST_FOLDERS:
+                return
+            names, below = _names_in(folder)
+            yield folder, names, place
+        finally:
+            os.close(folder)
+        if place.count("/") < DEEPEST:
+            pending.extend(f"{place}{name}/" for name in reversed(below))
+        else:
+            export.left_out += len(below)
+
+
+def _names_in(folder: int) -> tuple[list[str], list[str]]:
+    """The names of what is no folder, and of folders."""
+    with os.scandir(folder) as entries:
+        found = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries)
+    return [name for name, below in found if not below], [name for name, below in found if below]
 
 
 def _add(
@@ -152,7 +178,12 @@ def _open_folder(home: Path, inside: str) -> int | None:
         folder = os.open(home, _NOFOLLOW | os.O_DIRECTORY)
     except OSError:
         return None
-    for part in inside.split("/"):
+    return _open_below(folder, inside)
+
+
+def _open_below(folder: int, inside: str) -> int | None:
+    """A folder below an open one, which is closed; no part of the way is a link."""
+    for part in filter(None, inside.split("/")):
         try:
             below = os.open(part, _NOFOLLOW | os.O_DIRECTORY, dir_fd=folder)
         except OSError:

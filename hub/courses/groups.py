@@ -35,7 +35,6 @@ _REMEMBERED = (
     ("workloads", col(WorkloadRow.tenant_id)),
     ("reservations", col(ReservationRow.tenant_id)),
     ("messages", col(AnnouncementRow.tenant_id)),
-    ("changes of limits", col(QuotaChangeRow.tenant_id)),
     ("requests for more", col(QuotaRequestRow.tenant_id)),
     ("invitations", col(LinkRow.tenant_id)),
     ("people who belong to it", col(PersonRow.tenant_id)),
@@ -156,8 +155,9 @@ def remove_within(
         link.withdrawn_at = link.withdrawn_at or control.clock.now()
         link.group_id = ""
         session.add(link)
-    for quota in session.exec(select(QuotaRow).where(QuotaRow.tenant_id == group_id)).all():
-        session.delete(quota)
+    for table in (QuotaRow, QuotaChangeRow):  # what was changed when stays in the audit
+        for row_of in session.exec(select(table).where(table.tenant_id == group_id)).all():
+            session.delete(row_of)
     session.flush()
     session.delete(row)
     session.flush()

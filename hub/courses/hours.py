@@ -118,6 +118,23 @@ def wish_of(
     )  # fmt: skip
 
 
+def last_held(session: Session, course: CourseRow) -> tuple[Hours, ...]:
+    """The lab hours of a course as they could be asked for again; of one that is over, those that
+    it had until then."""
+    if there := wishes_of(session, course.tenant_id):
+        return there
+    given_up = session.exec(
+        select(ReservationRow.cancelled_at)
+        .join(CourseHoursRow, col(CourseHoursRow.reservation_id) == ReservationRow.id)
+        .where(
+            CourseHoursRow.tenant_id == course.tenant_id,
+            col(ReservationRow.cancelled_at) >= terms.over_since(course),
+        )
+        .order_by(col(ReservationRow.cancelled_at).desc())
+    ).first()
+    return wishes_of(session, course.tenant_id, given_up) if given_up else ()
+
+
 def next_window(session: Session, course_id: str, now: datetime) -> Window | None:
     """The lab hours that are on, or come next."""
     ahead = [
@@ -129,14 +146,13 @@ def next_window(session: Session, course_id: str, now: datetime) -> Window | Non
     return min(ahead, default=None)
 
 
-def cancel_all(control: Control, session: Session, actor_id: str, course_id: str) -> None:
-    """Nothing is held for the course any more."""
+def cancel_all(session: Session, actor_id: str, course_id: str, at: datetime) -> None:
+    """Nothing is held for the course any more. All of it is given up at one moment, by which it is
+    found when the course is opened again."""
     for _, row in of_course(session, course_id):
-        row.cancelled_at = control.clock.now()
+        row.cancelled_at = at
         session.add(row)
-        audit.record(
-            session, control.clock.now(), actor_id, "cancel-reservation", row.id, row.tenant_id
-        )
+        audit.record(session, at, actor_id, "cancel-reservation", row.id, row.tenant_id)
     session.flush()
 
 

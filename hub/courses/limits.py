@@ -1,17 +1,19 @@
 """Limits of a course: of all of it, of each person in it, of each person of a group."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 
 from sqlmodel import Session, col, select
 
 from catalog.errors import BadValue, Forbidden
 from catalog.units import parse_bytes, parse_credits, parse_milli
+from hub import quota_desk
 from hub.control_context import Control
 from hub.courses.wishes import Written
 from hub.people import EACH_PERSON
 from hub.policy import Action, Actor, Object, allowed, require
-from hub.store import audit
+from hub.quota_desk import Cell
 from hub.store.tables import QuotaRow
 from hub.tenant_paths import TenantPaths
 from quotas.limits import Dimension
@@ -107,7 +109,9 @@ def set_each(
 def _demand_within(
     session: Session, tenant_id: str, dimension: Dimension, amount: int, place: str
 ) -> None:
-    path = TenantPaths(session).of(tenant_id)
+    paths = TenantPaths(session)
+    path, course = paths.of(tenant_id), paths.course_of(tenant_id)
+    above = path[path.index(course) + 1 :] if course else path[1:]
     rows = session.exec(
         select(QuotaRow).where(
             QuotaRow.dimension == dimension.value, col(QuotaRow.tenant_id).in_(path),
@@ -116,11 +120,13 @@ def _demand_within(
     ).all()  # fmt: skip
     whole = [row.limit or 0 for row in rows if not row.person_id]
     each = {row.tenant_id: row.limit or 0 for row in rows if row.person_id}
-    above = [each[tenant] for tenant in path[1:] if tenant in each][:1]
-    bound = min(whole) if whole else min(above, default=None)
+    everybody = [each[tenant] for tenant in above if tenant in each][:1]
+    if any(not row.person_id and row.tenant_id not in above for row in rows):
+        everybody = []  # an administrator has said what the course has
+    bound = min([*whole, *everybody], default=None)
     if bound is None or amount <= bound:
         return
-    if whole:
+    if bound in whole:
         raise BadValue(
             f"{place}.{dimension}: {dimension.show(amount)} for each is more than the"
             f" {dimension.show(bound)} of the course",
@@ -137,22 +143,14 @@ def _write(
     control: Control, session: Session, actor: Actor, tenant_id: str, person_id: str,
     amounts: Amounts,
 ) -> None:  # fmt: skip
-    now = control.clock.now()
     before = _set_now(session, tenant_id, person_id)
     for dimension in sorted({*before, *amounts}):
         if before.get(dimension) == amounts.get(dimension):
             continue
-        row = session.get(QuotaRow, (tenant_id, person_id, dimension.value))
-        row = row or QuotaRow(tenant_id=tenant_id, person_id=person_id, dimension=dimension.value)
-        row.limit, row.period = amounts.get(dimension), ""
-        if row.limit is None and not row.guaranteed:
-            session.delete(row)
-        else:
-            session.add(row)
-        audit.record(
-            session, now, actor.person_id, "set-quota", person_id or tenant_id, tenant_id,
-            {"dimension": dimension, "limit": row.limit, "period": ""},
-        )  # fmt: skip
+        cell = Cell(tenant_id, person_id, dimension)
+        there = quota_desk.state_of(session, cell)
+        after = replace(there, limit=amounts.get(dimension), period="")
+        quota_desk.put(control, session, actor, quota_desk.Change(cell, there, after))
     session.flush()
 
 

@@ -6,7 +6,7 @@ from sqlmodel import Session
 
 from catalog.errors import BadValue, Conflict
 from catalog.units import format_credits, parse_credits
-from hub import guarantees, transfers
+from hub import environments, guarantees, transfers
 from hub.control_context import Control
 from hub.courses import (
     enrolment,
@@ -96,6 +96,9 @@ def make_within(
         return made
     course = _rows(control, session, actor, wanted, term, cloned_from)
     settle_lab(control, session, actor, course, findings)
+    if wanted.environment and not cloned_from:  # a clone's staff may choose another one
+        with findings.at("environment"):
+            environments.demand(control.settings, wanted.environment)
     with findings.at("material"):
         set_material(control, course, wanted.material)
     with findings.at("limits"):

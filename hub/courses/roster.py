@@ -94,6 +94,7 @@ def take(
             continue
         row.name, row.email = entry.name or row.name, entry.email or row.email
         row.role, row.group_id, row.removed_at = entry.role, group or row.group_id, None
+        row.removed_by = ""
         session.add(row)
         if row.person_id is not None:
             session.flush()
@@ -270,14 +271,17 @@ def change(
     control: Control, actor: Actor, course_id: str, entry_id: str, *, group: str | None,
     role: str | None,
 ) -> Line:  # fmt: skip
-    """Another group or role for somebody. Raises BadValue for a group that is not the course's."""
+    """Another group or role for somebody. Whom the staff removed is let in again with a role. Raises
+    BadValue for a group that is not the course's."""
     with control.store.write() as session:
         access.find(session, actor, course_id, Action.MANAGE_COURSE)
         row = _entry(session, course_id, entry_id)
-        if row.removed_at is not None:
+        if row.removed_at is not None and role is None:
             raise BadValue(
-                "this person was removed from the course", next="put them on the roster again"
+                "this person was removed from the course",
+                next="name a role to let them in again",
             )
+        row.removed_at, row.removed_by = None, ""
         if group is not None:
             if group and group not in enrolment.groups_of(session, course_id):
                 raise BadValue(
@@ -320,7 +324,7 @@ def _strike(control: Control, session: Session, actor: Actor, row: RosterRow) ->
             ).all()
         )
     for one in rows:
-        one.removed_at = now
+        one.removed_at, one.removed_by = now, actor.person_id
         session.add(one)
     session.flush()
     if row.person_id is not None:

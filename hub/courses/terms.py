@@ -1,7 +1,7 @@
 """The term of a course: when it begins and ends, and what that means for launching in it."""
 
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Literal
 
 from sqlmodel import Session
@@ -70,6 +70,14 @@ def state_of(course: CourseRow, now: datetime) -> State:
 def is_over(course: CourseRow, now: datetime) -> bool:
     """Whether nobody may launch in it any more."""
     return state_of(course, now) in {"ended", "cleaned"}
+
+
+def over_since(course: CourseRow) -> datetime:
+    """From when on nobody launches in it: it was ended, or its last day is over."""
+    if course.ended_at is not None:
+        return course.ended_at
+    after = term_of(course).last + timedelta(days=1)
+    return datetime.combine(after, time(), zone_of(course.time_zone)).astimezone(UTC)
 
 
 def last_day(course: CourseRow) -> date:

@@ -96,7 +96,7 @@ def _demand_business(
             next="ask the instructor of this course to do it",
         )
     if course is not None:
-        _demand_course(session, platform, launch, course)
+        _demand_course(session, platform, launch, course, person)
         return
     if launch.role == "instructor":
         if person is None and not _home(session, platform):
@@ -113,7 +113,10 @@ def _demand_business(
         )
 
 
-def _demand_course(session: Session, platform: Platform, launch: Launch, course: CourseRow) -> None:
+def _demand_course(
+    session: Session, platform: Platform, launch: Launch, course: CourseRow,
+    person: PersonRow | None,
+) -> None:  # fmt: skip
     name = session.get_one(TenantRow, course.tenant_id).name
     if course.cleaned_at is not None:
         raise Forbidden(f"the course {name!r} is over", next="ask its instructor for the new one")
@@ -126,6 +129,12 @@ def _demand_course(session: Session, platform: Platform, launch: Launch, course:
         raise Forbidden(
             f"{platform.title} does not say that you learn or teach in this course",
             next="ask its instructor to enrol you there",
+        )
+    line = lists.line_of(session, platform, course.tenant_id, launch.subject)
+    if lists.removed_by(session, course.tenant_id, line, person):
+        raise Forbidden(
+            f"the staff of {name!r} took you off its list here",
+            next="ask its instructor to let you in again",
         )
 
 

@@ -35,6 +35,8 @@ class Outcome:
     joined: int
     left: int
     error: str = ""
+    kept_out: int = 0
+    """How many the staff had taken off the course's list: they stay off, whatever the platform says."""
 
 
 def demand_managed(control: Control, actor: Actor, course_id: str) -> list[LtiContextRow]:
@@ -110,7 +112,7 @@ def apply(
     """Make the course's list what the platform says: newcomers are expected or, if they are known,
     in; who is gone leaves. Raises Conflict for an empty roster where there were people: that is
     more often a fault of the platform than the end of a course."""
-    joined = left = 0
+    joined = left = kept_out = 0
     with control.store.write() as session:
         course = session.get(CourseRow, course_id)
         if course is None or course.cleaned_at is not None:
@@ -124,11 +126,14 @@ def apply(
         known = _known(session, platform, list(members))
         had = _given(session, platform, course_id)
         for subject, member in members.items():
+            before, person = lines.get(subject), known.get(subject)
+            removed_by = lists.removed_by(session, course_id, before, person)
             line = lists.write_line(
-                control, session, platform, course_id, lines.get(subject), member
+                control, session, platform, course_id, before, member, removed_by=removed_by
             )
-            person = known.get(subject)
-            if person is not None and had.get(person.id) != member.role:
+            if removed_by:
+                kept_out += 1
+            elif person is not None and had.get(person.id) != member.role:
                 line.person_id = person.id
                 session.flush()
                 joined += enrolment.enrol(
@@ -145,10 +150,10 @@ def apply(
         if joined or left:
             audit.record(
                 session, control.clock.now(), actor, "lti-roster", platform.name, course_id,
-                {"members": len(members), "joined": joined, "left": left},
+                {"members": len(members), "joined": joined, "left": left, "kept_out": kept_out},
             )  # fmt: skip
     control.wake()
-    return Outcome(platform.name, len(members), joined, left)
+    return Outcome(platform.name, len(members), joined, left, kept_out=kept_out)
 
 
 def _known(session: Session, platform: Platform, subjects: list[str]) -> dict[str, PersonRow]:

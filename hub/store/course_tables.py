@@ -72,6 +72,9 @@ class RosterRow(SQLModel, table=True):
     created_at: datetime = time_column()
     joined_at: datetime | None = time_column(null=True)
     removed_at: datetime | None = time_column(null=True)
+    removed_by: str = ""
+    """Who of the staff took them off; empty where the source itself did. What the staff removed, no
+    source brings back."""
 
 
 class CourseHoursRow(SQLModel, table=True):

@@ -103,6 +103,8 @@ class IdentityRow(SQLModel, table=True):
     person_id: str = Field(foreign_key="person.id", index=True)
     issuer: str
     subject: str
+    sub: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    """What the provider's logouts call them, where another claim is the subject."""
     session_id: str = ""
     created_at: datetime = time_column()
 

@@ -23,7 +23,7 @@ from hub.up.home import free_bytes
 MANIFEST = "manifest.json"
 FORMAT = 1
 _NAMES = re.compile(
-    r"control\.sqlite|control\.dump|hub\.sqlite|(?:menu|inventory|oidc)\.yaml|secrets/[a-z_]{1,40}"
+    r"control\.sqlite|control\.dump|hub\.sqlite|(?:menu|inventory|oidc|lti)\.yaml|secrets/[a-z_]{1,40}"
 )
 _LARGEST_MANIFEST = 2**20
 _MOST_FILES = 64

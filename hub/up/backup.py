@@ -103,7 +103,7 @@ def _collect(settings: Settings, work: Path) -> dict[str, Path]:
     if hub_file(settings).exists():
         files["hub.sqlite"] = work / "hub.sqlite"
         copy_sqlite(hub_file(settings), files["hub.sqlite"])
-    for name in ("menu.yaml", "inventory.yaml", "oidc.yaml"):
+    for name in ("menu.yaml", "inventory.yaml", "oidc.yaml", "lti.yaml"):
         if swap.target_of(settings, name).exists():
             files[name] = work / name
             # Copied, so that an edit while the archive is written cannot break it.

@@ -115,6 +115,8 @@ def target_of(settings: Settings, name: str) -> Path:
             return settings.inventory or settings.home / name
         case "oidc.yaml":
             return settings.oidc or settings.home / name
+        case "lti.yaml":
+            return settings.lti or settings.home / name
         case _:
             return settings.home / name
 

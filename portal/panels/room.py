@@ -126,7 +126,7 @@ class Room:
     def _say_whom(self) -> None:
         students = sum(1 for row in self._table.rows if row["role"] == "member")
         chosen = len(self._table.chosen)
-        whom = f"the {_people(chosen)} chosen" if chosen else f"all {students} students"
+        whom = f"the {_people(chosen)} chosen" if chosen else _students(students)
         self._whom.object = (
             f"<p>For <strong>{whom}</strong>"
             f"{'' if chosen else ' (choose some below for fewer)'}:</p>"
@@ -265,6 +265,10 @@ def visits_html(visits: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -
 
     lines = "".join(map(line, visits))
     return f"<p><strong>Servers that you asked to open</strong></p><ul>{lines}</ul>"
+
+
+def _students(count: int) -> str:
+    return "the one student" if count == 1 else f"all {count} students"
 
 
 def _people(count: int) -> str:

@@ -110,6 +110,7 @@ def _wear(plot: Any) -> None:
         axis.major_label_text_font_size = "12px"
         axis.axis_label_text_font_style = "normal"
     plot.yaxis[0].axis_label = "credits"
+    plot.xaxis[0].ticker.desired_num_ticks = 4  # more overlap on a phone
     plot.grid.grid_line_color = PLOT_GREY
     plot.grid.grid_line_alpha = 0.2
     plot.xgrid.grid_line_color = None

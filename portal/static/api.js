@@ -1,5 +1,5 @@
 // The REST API through the portal: one error shape, one retry rule, one event stream.
-import { $, learnTime, prefix, toast } from "./dom.js";
+import { $, h, learnTime, prefix, sentence, toast } from "./dom.js";
 
 const base = `${prefix}api/v1/`;
 const MARK = { "X-Perijove-Page": "1" };
@@ -37,7 +37,17 @@ export async function api(path, { method = "GET", body, key } = {}) {
   let data = null;
   try { data = await answer.json(); } catch { /* not JSON: said below */ }
   if (answer.ok && data !== null) return data;
+  if (data?.error?.code === "account-closed") { shut(data.error); await new Promise(() => {}); }
   throw new ApiError(data?.error || { code: "error", message: `The service gave an answer that makes no sense (${answer.status})`, next: "try again; if it stays, tell your administrator" }, answer.status);
+}
+
+/** The account is closed: no part of the page works any more, so the page says that and nothing else.
+ * Signing out first lets the sign-in ask the provider anew; signed in as before, it would lead back here. */
+function shut(error) {
+  if ($("shut")) return;
+  for (const node of [document.querySelector(".main-nav"), document.querySelector(".tools"), $("meter"), $("endings")]) node.hidden = true;
+  $("main").replaceChildren(h("div.blank", { id: "shut", role: "alert" }, h("h1", null, sentence(error.message)), h("p", null, `${sentence(error.next || "ask your administrator")}.`),
+    h("form", { method: "post", action: `${prefix}sign-out` }, h("button.button.primary", { type: "submit" }, "Go to the sign-in"))));
 }
 
 export function signIn() {

@@ -51,7 +51,7 @@ export function listPage() {
       if (mine !== last) return;
       const rows = page.items.map(row);
       if (cursor) body.append(...rows);
-      else body.replaceChildren(...(rows.length ? rows : [h("tr", null, h("td.muted", { colspan: 5 }, state.value === "over" ? "None has ended." : "You are in no course at the moment. A link or a list of your instructor brings you in."))]));
+      else body.replaceChildren(...(rows.length ? rows : [h("tr", null, h("td.muted", { colspan: 5 }, state.value === "over" ? "None has ended." : known.me && mayAdd(known.me) ? "None yet. New course makes one in six short steps." : "You are in no course at the moment. A link or a list of your instructor brings you in."))]));
       more.replaceChildren(page.next ? h("button.button", { type: "button", onclick: () => load(page.next) }, "Show more") : "");
     } catch (error) { body.replaceChildren(h("tr", null, h("td.muted", { colspan: 5 }, sentence(error.message), ". ", sentence(error.next)))); }
   }

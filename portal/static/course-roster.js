@@ -2,6 +2,7 @@
 import { api, download, post, postOnce, tellError } from "./api.js";
 import { courseHead } from "./course-console.js";
 import { claimOf, rosterPicker, rosterReport, words } from "./course-fields.js";
+import { learningSystems } from "./course-learning.js";
 import { showLinks } from "./course-links.js";
 import { $, asked, confirmed, h, keyed, sentence, toast } from "./dom.js";
 
@@ -32,7 +33,7 @@ class Roster {
         h("div.acts", null, this.manage ? button(".small.primary", "Add a list", () => this.add()) : "", button(".small", "Download CSV", () => this.save("roster/file", "roster")), this.manage ? button(".small", "Invitation links", () => this.invite()) : "")),
       h("div.filters", null, h("label.field.grow", { for: "find" }, "Find", search), select("state", "State", STATES), this.groups.length > 1 ? select("group", "Group", [["", "Every group"], ...this.groups.slice(1)]) : ""),
       h("div.scroll", null, h("table", null, h("thead", null, h("tr", null, [["Name"], ["Id", "hide-phone"], ["State"], ["Role"], [this.groups.length > 1 ? "Group" : ""], [""]].map(([name, cls]) => h(`th${cls ? `.${cls}` : ""}`, { scope: "col" }, name)))), this.body)), this.pager),
-      this.manage ? h("section.card.gap", { "aria-labelledby": "h-links" }, h("div.page-head", null, h("div", null, h("h2", { id: "h-links" }, "Join links"), h("p.small", null, "Anybody who has the link may join, until it is used up, ends or is withdrawn.")), button(".small", "New link", () => this.newLink())), this.links) : "");
+      this.manage ? h("section.card.gap", { "aria-labelledby": "h-links" }, h("div.page-head", null, h("div", null, h("h2", { id: "h-links" }, "Join links"), h("p.small", null, "Anybody who has the link may join, until it is used up, ends or is withdrawn.")), button(".small", "New link", () => this.newLink())), this.links) : "", this.manage ? learningSystems(this.course, () => this.load()) : "");
     this.load();
     if (this.manage) this.loadLinks();
   }
@@ -66,10 +67,11 @@ class Roster {
       return box;
     };
     const fixed = !this.manage || one.state === "removed";
+    const again = this.manage && fixed ? h("button.button.small", { type: "button", "data-act": "again", "aria-label": `Let in again: ${name}`, onclick: () => this.change(one, { role: one.role }, `${name} is in again`) }, "Let in again") : "";
     return h("tr", null, h("td", null, h("strong", null, name), h("div.small.muted", null, one.email || (one.login === name ? "" : one.login))),
       h("td.small.hide-phone", null, one.key), h("td", null, h(`span.tag${TAG[one.state]}`, null, WORD[one.state])),
       h("td", null, fixed ? ROLES.find(([r]) => r === one.role)?.[1] || one.role : choose("role", ROLES, "Role")), h("td", null, fixed || this.groups.length < 2 ? one.group ? this.groups.find(([g]) => g === one.group)?.[1] || one.group : "" : choose("group", this.groups, "Group")),
-      h("td.right", null, fixed ? "" : h("button.button.small", { type: "button", "data-act": "remove", "aria-label": `Take out: ${name}`, onclick: () => this.remove(one, name) }, "Take out")));
+      h("td.right", null, fixed ? again : h("button.button.small", { type: "button", "data-act": "remove", "aria-label": `Take out: ${name}`, onclick: () => this.remove(one, name) }, "Take out")));
   }
 
   async attempt(work, done) {
@@ -127,7 +129,7 @@ class Roster {
 
   async newLink() {
     const form = await asked("New join link", "It is shown once.", [{ name: "most", label: "For at most so many people", type: "number", value: "200", required: true }, { name: "expires", label: "Ends after", value: "14d", required: true },
-      { name: "group", label: "Into the group", options: ["", ...this.course.groups.map((g) => g.id)], value: "" }], "Make the link");
+      { name: "group", label: "Into the group", options: this.groups, value: "" }], "Make the link");
     if (!form) return;
     try { showLinks(await postOnce(`${this.base}/links`, { ...form, most: Number(form.most) })); } catch (error) { tellError(error); }
     this.loadLinks();

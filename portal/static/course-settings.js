@@ -3,7 +3,7 @@ import { api, post, postOnce, tellError } from "./api.js";
 import { courseHead } from "./course-console.js";
 import { Form, words } from "./course-fields.js";
 import { clone } from "./course-list.js";
-import { basics, choices, lab, labHours, limits, ruleRows } from "./course-wizard.js";
+import { basics, bounds, choices, lab, labHours, limits, ruleRows } from "./course-wizard.js";
 import { $, asked, clock, confirmed, h, sentence, toast } from "./dom.js";
 import { refetch } from "./store.js";
 
@@ -23,7 +23,7 @@ function draftOf(course) {
 const SECTIONS = [
   ["Basics", ["name", "term", "first_day", "last_day", "time_zone", "clean_up_days"], (form) => basics(form, form.field("name", "Name", { required: true, maxlength: 200 }))],
   ["Lab and material", ["lab", "offers", "environment", "material"], (form, site) => lab(form, site)],
-  ["Limits and groups", ["student", "limits", "groups"], (form) => limits(form)],
+  ["Limits and groups", ["student", "limits", "groups"], (form, site, course) => limits(form, "", bounds(course.limits))],
   ["Lab hours", ["hours"], (form) => labHours(form)],
   ["Groups of the campus sign-in", ["rules"], (form, site) => ruleRows(form, site)],
 ];
@@ -63,7 +63,7 @@ export async function staffPage(course) {
         said.replaceChildren(left.length ? h("div.told.bad", { role: "alert" }, words(error)) : "");
       }
     };
-    return h("form.card", { novalidate: true, "aria-label": title, onsubmit: save }, h("h2", null, title), build(form, site), said, h("div.steps-acts", null, h("span"), button));
+    return h("form.card", { novalidate: true, "aria-label": title, onsubmit: save }, h("h2", null, title), build(form, site, now), said, h("div.steps-acts", null, h("span"), button));
   }
 
   function material() {

@@ -95,6 +95,14 @@ export function ruleRows(form, site) {
   return rows(form, "rules", { build: rule, blank: () => ({ provider: site.providers[0]?.name || "", claim: "groups", value: "", role: "member" }), add: "Add a group of the campus sign-in", none: "" });
 }
 
+/** Limits of a course as a whole are set from above: null for administrators, the API judges which;
+ * words with what is set for everybody else. */
+export function bounds(set = {}, parent = "") {
+  if (known.me?.platform_admin || known.me?.person.memberships.some((m) => m.role === "admin" && (!parent || m.tenant === parent))) return null;
+  const most = LIMITS.filter(([name]) => set[name]).map(([name, label]) => `${label} ${set[name]}`);
+  return h("p.hint", null, `${most.length ? `At most at a time: ${most.join(", ")}. ` : ""}An administrator of the tenant above may ${most.length ? "change" : "set"} limits for the course as a whole.`);
+}
+
 function people(form, site, ask, report) {
   const kept = form.draft;
   const take = (given) => {
@@ -108,8 +116,8 @@ function people(form, site, ask, report) {
   draw();
   return h("div.form", null, h("p.hint", null, "Choose one way or several. All of them can be added later too."),
     h("fieldset.choice", null, h("legend", null, "A list (CSV)"), rosterPicker(take, kept.roster || {}), provider, report),
-    h("fieldset.choice", null, h("legend", null, "A group of the campus sign-in"), h("p.hint", null, "Everybody of whom the provider says this is in, from their next sign-in on, and out when it no longer says so."), ruleRows(form, site)),
-    h("fieldset.choice", null, h("legend", null, "An invitation link"), link(form), h("p.hint", null, "Anybody who has it may join, up to the number that you set. You can withdraw it.")),
+    h("fieldset.choice", null, h("legend", null, "A group of the campus sign-in"), h("p.hint", null, "Everybody who is in that group is in the course from their next sign-in on, and out when they leave the group."), ruleRows(form, site)),
+    h("fieldset.choice", null, h("legend", null, "An invitation link"), link(form), h("p.hint", null, "Anybody who has it may join, up to 200 people in the next 14 days. On the page People of the course you withdraw it, or make others.")),
     h("p.hint", null, "A learning system (Moodle, Canvas, Open edX) can bring the roster by itself: your administrator connects it once, and the first launch from there links its course with this one."));
 }
 
@@ -137,12 +145,22 @@ export async function wizardPage() {
   if (!known.me || !mayAdd(known.me)) { blank({ message: "You teach no course here yet", next: "Ask the administrator of your department to make you an instructor." }); return; }
   let site, owners;
   try { [site, owners] = await Promise.all([choices(), parents()]); } catch (error) { blank(error); return; }
-  new Wizard(site, owners).open();
+  const from = await learning();
+  if (from?.course) { location.replace(address({ id: from.course })); return; }
+  new Wizard(site, owners, from).open();
+}
+
+/** The course of a learning system that the visitor came from, to be linked when this one is made. */
+async function learning() {
+  const id = new URLSearchParams(location.search).get("lti");
+  if (!id) return null;
+  try { return await api(`lti/contexts/${encodeURIComponent(id)}`); } catch (error) { tellError(error); return null; }
 }
 
 class Wizard {
-  constructor(site, owners) {
-    Object.assign(this, { site, owners, draft: kept(), problems: [], seen: new Set(), asked: 0 });
+  constructor(site, owners, from = null) {
+    Object.assign(this, { site, owners, from, draft: kept(), problems: [], seen: new Set(), asked: 0 });
+    if (from && !this.draft.name) Object.assign(this.draft, { name: from.title.slice(0, 200), id: slug(from.title) });
     if (!owners.some(([id]) => id === this.draft.parent)) this.draft.parent = owners[0]?.[0] || "main";
     this.form = new Form(this.draft, (path) => this.changed(path));
     this.report = h("div");
@@ -153,6 +171,7 @@ class Wizard {
 
   open() {
     $("main").replaceChildren(h("div.page-head", null, h("div", null, h("h1", null, "New course"), h("p", null, "What you type is kept in this tab until the course is made.")), h("button.button", { type: "button", onclick: () => this.restart() }, "Start over")),
+      this.from ? h("p.told.good", { role: "status" }, "It will be linked with ", h("strong", null, this.from.title || "your course"), " in your learning system: who opens that one there comes into this one.") : "",
       h("div.wizard", null, h("nav.trail", { "aria-label": "Steps" }, this.trail), h("form", { novalidate: true, onsubmit: (event) => { event.preventDefault(); this.next(); } }, this.box)));
     addEventListener("hashchange", () => this.show());
     this.show();
@@ -186,7 +205,7 @@ class Wizard {
   async restart() {
     if (!await confirmed("Start over?", "What you typed here is forgotten.", "Start over")) return;
     sessionStorage.removeItem(KEPT);
-    location.replace(location.pathname);
+    location.replace(location.pathname + location.search);
   }
 
   show() {
@@ -215,12 +234,10 @@ class Wizard {
     return this.form.field("credits", "Credits", { inputmode: "decimal", empty: "0", hint: `Moved from ${this.owners.find(([id]) => id === this.draft.parent)?.[1] || "the tenant above"} into the course. Each student's credits come out of it.` });
   }
 
-  /** Limits of the course as a whole are set from above. */
   bounds() {
-    const admin = known.me.platform_admin || known.me.person.memberships.some((m) => m.tenant === this.draft.parent && m.role === "admin");
-    if (admin) return null;
-    this.draft.limits = {};
-    return h("p.hint", null, "An administrator of the tenant above may set limits for the course as a whole.");
+    const fixed = bounds({}, this.draft.parent);
+    if (fixed) this.draft.limits = {};
+    return fixed;
   }
 
   review() {
@@ -259,7 +276,21 @@ class Wizard {
   overview(answer) {
     const go = (problem) => stepOf(problem) ? h("a", { href: `#${stepOf(problem)}` }, STEPS.find(([name]) => name === stepOf(problem))[1]) : "";
     return [answer.problems.length ? h("div.told.bad", { role: "alert" }, h("p", null, h("strong", null, "This must be put right first")), h("ul", null, answer.problems.map((p) => h("li", null, words(p), " ", go(p))))) : h("div.told.good", null, h("p", null, h("strong", null, "Everything is in order."), " Nothing is made until you press the button.")),
-      h("ul.points", null, answer.summary.map((line) => h("li", null, sentence(line)))), answer.roster ? rosterReport(answer.roster) : "", hoursReport(answer.hours.filter((one) => !one.possible))];
+      h("ul.points", null, this.given().map((line) => h("li", null, line)), answer.summary.map((line) => h("li", null, sentence(line)))), answer.roster ? rosterReport(answer.roster) : "", hoursReport(answer.hours.filter((one) => !one.possible))];
+  }
+
+  /** What was typed, where the answer's own summary does not say it. */
+  given() {
+    const { name, term, first_day, last_day, time_zone, lab: chosen, environment, material, student, groups, rules, with_link } = this.draft;
+    const offer = this.site.offers.find((o) => o.id === chosen.offer);
+    const set = Object.values(chosen.set || {}).filter(Boolean);
+    const most = LIMITS.filter(([key]) => student.limits[key]).map(([key, label]) => `${label} ${student.limits[key]}`);
+    const owner = this.owners.find(([id]) => id === this.draft.parent)?.[1];
+    return [`${[name, term].filter(Boolean).join(", ")}${owner ? `, of ${owner}` : ""}`, `From ${first_day} to ${last_day}, by the clocks of ${time_zone}`,
+      offer ? `“Open lab” starts: ${offer.title}${set.length ? ` (${set.join(", ")})` : ""}${environment ? `, with the packages of ${environment}` : ""}` : "",
+      material.url ? `Material: ${material.url}` : "No material", most.length ? `Each student at most: ${most.join(", ")}` : "",
+      groups.length ? `Groups: ${groups.map((g) => g.name || "(no name)").join(", ")}` : "", rules.length ? `Groups of the campus sign-in: ${rules.map((r) => r.value || "?").join(", ")}` : "",
+      with_link ? "A link to join is made" : ""].filter(Boolean);
   }
 
   async next() {
@@ -291,11 +322,23 @@ class Wizard {
     }
   }
 
+  /** The course is there whether the link comes about or not; what became of it, in words. */
+  async link(course) {
+    if (!this.from) return "";
+    try {
+      await post(`courses/${encodeURIComponent(course.id)}/lti`, { context: this.from.id });
+      return h("p", null, `It is linked with ${this.from.title || "your course"} in your learning system.`);
+    } catch (error) {
+      return h("p.wrong-line", { role: "alert" }, `It is not linked with your learning system yet. ${words(error)} You can link it on its page People.`);
+    }
+  }
+
   async made(course) {
     const invited = this.draft.roster && !this.draft.roster.provider;
+    const linked = await this.link(course);
     history.replaceState(null, "", location.pathname);
     $("main").replaceChildren(h("div.opening", null, h("div.blank", null, h("h1", { tabindex: -1 }, `${course.name} is ready`),
-      h("p", null, `${course.members} in it, ${course.waiting_to_join} expected. Students find it on top of their menu.`),
+      h("p", null, `${course.members} in it, ${course.waiting_to_join} expected. Students find it on top of their menu.`), linked,
       h("div.acts", null, h("a.button.primary", { href: address(course) }, "Open the course console"), h("a.button", { href: address(course, "people") }, "People"),
         invited ? h("button.button", { type: "button", onclick: () => download(`courses/${course.id}/roster/invitations`, `${course.id}-invitations.csv`, "POST").catch(tellError) }, "Download invitation links") : ""))));
     $("main").querySelector("h1").focus();

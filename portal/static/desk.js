@@ -39,8 +39,8 @@ async function waiting() {
   const found = [];
   let cursor = "";
   for (let page = 0; page < 10; page += 1) {
-    const answer = await api(`workloads?everybody=true&limit=200${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""}`);
-    found.push(...answer.items.filter((w) => ["queued", "offered"].includes(w.status)));
+    const answer = await api(`workloads?everybody=true&state=queued&limit=200${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""}`);
+    found.push(...answer.items);
     cursor = answer.next || "";
     if (!cursor) break;
   }
@@ -64,7 +64,7 @@ function queue() {
 }
 
 function devices() {
-  return [h("p.muted", null, "Each square is a device, darker the more of it is held. ", h("a", { href: `${prefix}inventory` }, "Drain a node, or release a device, on the inventory page.")),
+  return [h("p.muted", null, "Each square is a device, darker the more of it is held. ", known.me?.platform_admin ? h("a", { href: `${prefix}inventory` }, "Drain a node, or release a device, on the inventory page.") : ""),
     frame("panels/inventory", "Heat map of devices")];
 }
 

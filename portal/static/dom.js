@@ -127,12 +127,13 @@ export function confirmed(title, text, action, danger = true) {
   });
 }
 
-/** A form in a dialog. `fields` are {name, label, type?, options?, value?}; resolves to values or null. */
+/** A form in a dialog. `fields` are {name, label, type?, options?, value?}, options words or
+ * [value, words]; resolves to values or null. */
 export function asked(title, text, fields, action) {
   return new Promise((resolve) => {
     const done = (answer) => { box.close(); box.remove(); resolve(answer); };
     const inputs = fields.map((f) => f.options
-      ? h("select", { name: f.name }, f.options.map((o) => h("option", { value: o, selected: o === f.value }, o)))
+      ? h("select", { name: f.name }, f.options.map((o) => [o].flat()).map(([value, words = value]) => h("option", { value, selected: value === f.value }, words)))
       : h("input", { name: f.name, type: f.type || "text", value: f.value || "", required: f.required, placeholder: f.placeholder || "", autocomplete: "off" }));
     const form = h("form", { onsubmit: (event) => { event.preventDefault(); done(Object.fromEntries(new FormData(form))); } },
       h("h2", { id: "ask-title" }, title), h("p.muted", null, text),

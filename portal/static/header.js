@@ -122,6 +122,9 @@ export function header() {
   theme();
   announcements();
   $("notices").addEventListener("toggle", (event) => { if (event.newState === "open") readAll(); });
+  $("person-menu").addEventListener("toggle", (event) => {
+    if (event.newState === "open") import("./sign-ins.js").then((menu) => menu.signIns(), () => { /* its other entries are there */ });
+  });
   watch((kind) => {
     if (kind === "me" && known.me) { meter(known.me); ribbon(known.me.site); person(known.me); }
     if (kind === "notices") notices();

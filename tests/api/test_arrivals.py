@@ -290,12 +290,22 @@ async def test_a_line_of_a_list_is_taken_by_a_verified_address_of_its_provider_a
 
 async def test_a_learning_systems_list_goes_by_its_own_subject(site: Site) -> None:
     a_course(site, "moodle1")
-    expected(site, "moodle1", "77", source="lti:moodle", issuer="")
     issuer = "lti:https://moodle.example#c1"
+    expected(site, "moodle1", "77", source="lti:moodle", issuer=issuer)
     with site.control.store.write() as session:
         person = identities.find_or_add(site.control, session, Vouched(issuer, "77"), role="")
         arrive(site.control, session, person, issuer, {}, roster=("lti:moodle", "77"))
     assert roles(site, person) == {"moodle1": "member"}
+
+
+async def test_a_learning_system_that_took_anothers_name_takes_no_places(site: Site) -> None:
+    a_course(site, "moodle2")
+    old, new = (f"lti:https://{name}.example#c1" for name in ("old", "new"))
+    expected(site, "moodle2", "77", source="lti:moodle", issuer=old)
+    with site.control.store.write() as session:
+        person = identities.find_or_add(site.control, session, Vouched(new, "77"), role="")
+        arrive(site.control, session, person, new, {}, roster=("lti:moodle", "77"))
+    assert roles(site, person) == {}
 
 
 # ---- who it is ----------------------------------------------------------------------------------
@@ -413,6 +423,43 @@ async def test_only_who_closed_an_account_or_an_administrator_opens_it(site: Sit
     assert row_of(site, person).closed_by == "admin"  # whom an administrator closed stays so
     people.set_active(site.control, admin, person, active=True)
     assert identities.sign_in(site.control, ada(LAB))[0].id == person.id
+
+
+async def test_whom_a_service_shut_out_too_no_sign_in_lets_back(site: Site) -> None:
+    use(site, provider(UNI))
+    person, _ = identities.sign_in(site.control, ada())
+    hub: Any = site.hub
+    await closing.close(site.control, hub, person, by=f"provider:{UNI}", actor=UNI)
+    await closing.close(site.control, hub, person, by="scim:k-1", actor="scim:k-1")
+    assert row_of(site, person).closed_by == "scim:k-1"
+    with pytest.raises(AccountClosed):
+        identities.sign_in(site.control, ada())
+    await closing.close(site.control, hub, person, by=f"provider:{UNI}", actor=UNI)
+    assert row_of(site, person).closed_by == "scim:k-1"
+
+
+async def test_a_logout_goes_by_the_name_that_logouts_use(site: Site) -> None:
+    use(site, provider(UNI, subject_claim="oid"))
+    found = Vouched(UNI, "oid-1", "Ada", sub="pairwise-1")
+    person, _ = identities.sign_in(site.control, found)
+    by_sub = {"issuer": UNI, "subject": "pairwise-1"}
+    assert (await inner(site, "sign-out", by_sub)).body["people"] == [{"hub_name": person.hub_name}]
+    by_oid = await inner(site, "sign-out", {"issuer": UNI, "subject": "oid-1"})
+    assert by_oid.body["people"] == []
+    assert (await inner(site, "refused", by_sub)).body == {"closed": False}
+    assert (await inner(site, "refused", by_sub | {"by_logout": True})).body == {"closed": True}
+    assert not row_of(site, person).active
+
+
+async def test_refused_sign_ins_are_in_the_audit_and_cannot_fill_it(site: Site) -> None:
+    body = {"how": UNI, "why": "the answer of Uni does not hold: it has expired"}
+    for _ in range(40):
+        assert (await inner(site, "not-let-in", body)).status == 200
+    assert (await inner(site, "not-let-in", {"how": "lti:lms", "why": "no"})).status == 200
+    with site.control.store.read() as session:
+        rows = session.exec(select(AuditRow).where(AuditRow.action == "sign-in-refused")).all()
+    assert [row.object for row in rows] == [UNI] * 30 + ["lti:lms"]
+    assert (rows[0].actor, rows[0].detail) == ("anonymous", {"why": body["why"]})
 
 
 async def test_a_logout_ends_sessions_and_says_whose(site: Site) -> None:

@@ -237,3 +237,13 @@ offers:
         assert verdict["reason"]
         assert verdict["next"]
     assert site.leaks() == []
+
+
+async def test_a_refused_method_names_every_method_of_the_address(site: Site) -> None:
+    for path, allowed in (
+        ("/announcements", "GET, POST"),
+        ("/courses/x", "GET, PUT"),
+        ("/courses/x/rules", "DELETE, GET, POST"),
+    ):
+        answer = await site.raw("OPTIONS", f"/services/control/v1{path}")
+        assert (answer.status_code, answer.headers["allow"]) == (405, allowed), path

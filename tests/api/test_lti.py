@@ -14,6 +14,7 @@ from aiohttp import web
 from sqlmodel import select
 
 from hub import identities, people
+from hub.identities import Vouched
 from hub.lti import sync
 from hub.lti.messages import Context, Launch, Services
 from hub.lti.services import LINE_SCOPE, PlatformServices
@@ -256,7 +257,7 @@ async def test_a_roster_in_pages_is_expected_joined_and_left(campus: Campus) -> 
     await campus.come("ada")
     campus.liar.pages = [[member("ada"), member("bob")], [member("cy", INSTRUCTOR)]]
     assert await campus.sync() == {
-        "platform": "lms", "members": 3, "joined": 0, "left": 0, "error": "",
+        "platform": "lms", "members": 3, "joined": 0, "left": 0, "kept_out": 0, "error": "",
     }  # fmt: skip
     assert campus.lines() == {"ada": True, "bob": True, "cy": True}
     assert (await campus.come("cy", "instructor")).body["to"] == "/services/portal/courses/blue"
@@ -282,6 +283,67 @@ async def test_other_reasons_for_a_role_stay(campus: Campus) -> None:
     campus.liar.pages = [[member("bob")]]
     await campus.sync()
     assert campus.roles("ada") == {"blue manual": "assistant"}
+
+
+async def remove(campus: Campus, subject: str) -> str:
+    """By ian, from the course's list; the entry."""
+    listed = (await campus.site.call("ian", "GET", "/courses/blue/roster")).body["items"]
+    (entry,) = [one["id"] for one in listed if one["key"] == subject]
+    gone = await campus.site.call("ian", "DELETE", f"/courses/blue/roster/{entry}")
+    assert gone.status == 200, gone.body
+    return entry
+
+
+async def test_whom_the_staff_removed_neither_a_roster_nor_a_launch_brings_back(
+    campus: Campus,
+) -> None:
+    await campus.link()
+    await campus.come("ada")
+    campus.liar.pages = [[member("ada"), member("bob")]]
+    await campus.sync()
+    entry = await remove(campus, "ada")
+    await remove(campus, "bob")  # who never came
+    found = await campus.sync()
+    assert (found["members"], found["joined"], found["kept_out"]) == (2, 0, 2)
+    assert campus.roles("ada") == {}
+    assert campus.lines() == {"ada": False, "bob": False}
+    for subject in ("ada", "bob"):
+        refused = await campus.come(subject)
+        assert (refused.status, refused.code) == (403, "forbidden")
+        assert "took you off its list" in str(refused.body)
+    again = {"role": "member"}
+    let_in = await campus.site.call("ian", "PUT", f"/courses/blue/roster/{entry}", again)
+    assert let_in.body["state"] == "joined", let_in.body
+    assert (await campus.come("ada")).status == 200
+    assert campus.roles("ada")["blue lti:lms"] == "member"
+
+
+async def test_whom_the_learning_system_took_off_it_may_bring_back(campus: Campus) -> None:
+    await campus.link()
+    await campus.come("ada")
+    for there in ([member("bob")], [member("ada"), member("bob")]):
+        campus.liar.pages = [there]
+        assert (await campus.sync())["kept_out"] == 0
+    assert campus.roles("ada") == {"blue lti:lms": "member"}
+
+
+async def test_who_gives_up_a_learning_system_gives_up_what_it_gave(campus: Campus) -> None:
+    await campus.link()
+    person, _ = identities.sign_in(campus.site.control, Vouched("https://id.example", "s", "Ada"))
+    body = {"launch": asdict(campus.launch("ada")), "hub_name": person.hub_name}
+    assert (await campus.inner("/lti/link-identity", body)).status == 200
+    await campus.come("ada")
+    assert campus.roles("ada")["blue lti:lms"] == "member"
+    listed = (await campus.site.call(person.login, "GET", "/identities")).body["items"]
+    (theirs,) = [one["id"] for one in listed if one["issuer"] == campus.issuer]
+    token = campus.site.token_of(person.login)
+    gone = await campus.site.call(person.login, "DELETE", f"/identities/{theirs}")
+    assert gone.status == 200, gone.body
+    assert token not in campus.site.hub.tokens
+    assert set(people.actor_of(campus.site.control, person.hub_name).roles) == {"main"}
+    other = await campus.come("ada")  # somebody new, who takes the line that waits
+    assert other.body["hub_name"] != person.hub_name
+    assert campus.roles("ada") == {"blue lti:lms": "member"}
 
 
 async def test_an_empty_roster_empties_no_course(campus: Campus) -> None:

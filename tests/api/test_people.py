@@ -280,6 +280,18 @@ async def test_no_password_for_the_closed_the_provided_and_the_powerful(site: Si
     assert (await site.call("rita", "POST", "/people/admin/password-link")).status == 404
 
 
+async def test_no_link_leads_into_what_its_maker_does_not_administer(site: Site) -> None:
+    """Whoever has the link has the account, and all that it may do elsewhere."""
+    add_tenant(site.control, "elsewhere")
+    mia = people.by_login(site.control, "mia")
+    for role, expected in (("member", 201), ("instructor", 403), ("admin", 403)):
+        with site.control.store.write() as session:
+            memberships.give(session, mia.id, "elsewhere", "manual", role, site.clock.now())
+        made = await site.call("tara", "POST", "/people/mia/password-link")
+        assert (role, made.status) == (role, expected)
+    assert (await site.call("admin", "POST", "/people/mia/password-link")).status == 201
+
+
 # ---- ten thousand ---------------------------------------------------------------------------
 
 

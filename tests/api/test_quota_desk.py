@@ -11,7 +11,7 @@ from sqlmodel import delete, select
 
 from catalog.clock import ManualClock
 from catalog.errors import BadValue, Conflict
-from hub import quota_desk, tenants
+from hub import quota_desk, quota_preview, tenants
 from hub.control_context import Control
 from hub.people import actor_of
 from hub.quota_desk import Wish
@@ -251,6 +251,30 @@ async def test_a_preview_tells_what_would_start_and_what_never_would(site: Site)
     # What was foretold comes true.
     await change(site, "admin", wish("lab", limit="1"))
     await site.until_status("sam", waiting, "running")
+
+
+async def test_a_preview_names_nothing_of_other_tenants(site: Site) -> None:
+    site.person("oz", "art")
+    await change(site, "admin", wish("main", limit="1/4"))
+    await site.run("sam", "gpu-quarter")
+    secret = await site.launch("oz", "gpu-quarter", name="secret")
+    await site.settled()
+    both = [wish("lab", person="*", limit="0.1"), wish("main", limit="1")]
+    told = await preview(site, "admin", *both)
+    assert (secret, "secret of oz would start now") in [
+        (one["workload"], one["text"]) for one in told["consequences"]
+    ]
+    # What tess changes decides about places that oz waits for too.
+    boss, tess = actor_of(site.control, "admin"), actor_of(site.control, "tess")
+    wishes, plan = [Wish("lab", "gpu", "*", limit="0.1")], quota_desk.planned
+    with site.control.store.read() as session:
+        wider = plan(session, boss, [Wish("main", "gpu", limit="1")])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(quota_desk, "planned", lambda *args: [*plan(*args), *wider])
+        found = quota_preview.preview(site.control, tess, wishes)
+    texts = [(one.workload, one.text) for one in found.consequences]
+    assert ("", "a workload of another tenant would start now") in texts
+    assert not any("secret" in text or "oz" in text for _, text in texts)
 
 
 async def test_a_preview_names_the_guarantees_that_break(site: Site) -> None:

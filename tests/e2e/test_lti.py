@@ -240,6 +240,9 @@ def test_a_launch_works_once_and_in_its_own_browser_only(campus: Campus) -> None
         again = visitor.post(address, data=fields)
         assert again.status_code == 403
         assert "did not begin in this browser" in again.text
+    noted = campus.api.get("/audit?action=sign-in-refused")["items"]
+    assert [line["object"] for line in noted[:2]] == ["lti:campus", "lti:campus"]
+    assert "did not begin in this browser" in noted[0]["detail"]["why"]
 
 
 def test_in_a_frame_the_lab_is_offered_in_a_window_of_its_own(campus: Campus) -> None:

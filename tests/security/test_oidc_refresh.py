@@ -369,3 +369,40 @@ def test_signing_out_forgets_the_session_and_keeps_what_asks_again() -> None:
     assert "id-2" not in str(after)
     assert kept.without_session(kept.of_sign_in("uni", "id-2", None)) is None
     assert kept.without_session(None) is None
+
+
+# ---- another claim than `sub` ------------------------------------------------------------------
+
+
+async def test_somebody_may_be_known_by_another_claim_than_sub(liar: LyingProvider) -> None:
+    client = client_of(liar, subject_claim="oid")
+    liar.nonce, liar.token = "", {"refresh_token": "r1"}
+    liar.id_token = lambda claims: sign({**claims, "oid": "o-1"})
+    first = await sign_in(liar, client)
+    assert (first.subject, first.sub) == ("o-1", "ada")
+    assert first.voucher is not None
+    assert (first.voucher.subject, first.voucher.known_as) == ("ada", "o-1")
+    again = await client.refresh(first.voucher)
+    assert (again.subject, again.sub) == ("o-1", "ada")
+    liar.id_token = lambda claims: sign({**claims, "oid": "o-2"})
+    with pytest.raises(NotSignedIn, match="somebody else"):
+        await client.refresh(first.voucher)
+
+
+@pytest.mark.parametrize("said", [{}, {"oid": ""}, {"oid": 7}, {"oid": ["o"]}, {"oid": "o" * 256}])
+async def test_who_lacks_that_claim_does_not_come_in_by_sub(
+    liar: LyingProvider, said: dict[str, Any]
+) -> None:
+    client = client_of(liar, subject_claim="oid")
+    liar.nonce = ""
+    liar.userinfo = {"sub": "ada", "oid": "o-1"}  # the signed token alone counts
+    liar.id_token = lambda claims: sign({**claims, **said})
+    with pytest.raises(NotSignedIn, match="its oid names nobody"):
+        await sign_in(liar, client)
+
+
+@pytest.mark.parametrize("claim", ["email", "upn", "preferred_username"])
+def test_what_can_pass_to_somebody_else_is_no_subject(claim: str) -> None:
+    entry = {**ENTRY, "issuer": "https://id.example.org", "subject_claim": claim}
+    with pytest.raises(ValueError, match="somebody else"):
+        Provider.model_validate(entry)

@@ -30,9 +30,9 @@ async def unlink(
 ) -> schema.Page[Identity]:
     """Give up a way to sign in, and the roles that its provider gave; the last one stays. What is
     left."""
-    arrival = await in_thread(identities.unlink, control, actor, identity)
+    person, arrival = await in_thread(identities.unlink, control, actor, identity)
     if arrival.lost:
-        await hub.end_tokens(actor.hub_name)
+        await hub.end_tokens(person.hub_name)
     return await in_thread(mine, control, actor)
 
 

@@ -88,7 +88,7 @@ async def look(
     items = [
         LtiSyncView(
             platform=one.platform, members=one.members, joined=one.joined, left=one.left,
-            error=one.error,
+            kept_out=one.kept_out, error=one.error,
         )
         for one in found
     ]  # fmt: skip

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Query
 
+from catalog.errors import Forbidden
 from catalog.units import format_credits
 from hub import closing, invitations, passwords, people, people_list, roles, transfers
 from hub.api import schema
@@ -26,6 +27,7 @@ from hub.policy import (
     Actor,
     Object,
     absent,
+    allowed,
     require,
 )
 from hub.store.ids import new_id
@@ -102,6 +104,7 @@ async def set_role(
 def password_link(login: str, control: ControlArg, actor: ActorArg) -> PasswordLink:
     """A one-time link at which this person sets a new password; shown once."""
     person = _managed(control, actor, login)
+    _demand_all_theirs(control, actor, person)
     url, expires_at = passwords.new_link(control, actor, person)
     return PasswordLink(url=url, expires_at=expires_at)
 
@@ -147,6 +150,20 @@ def _managed(control: Control, actor: Actor, login: str) -> PersonRow:
     if above and not actor.platform_admin:
         raise absent(f"person {login!r}")
     return person
+
+
+def _demand_all_theirs(control: Control, actor: Actor, person: PersonRow) -> None:
+    """Whoever has the link has the account. Raise Forbidden when that leads to a role beyond a
+    member's where the actor administers nothing."""
+    with control.store.read() as session:
+        roles = people.actor_from(session, person).roles
+        for tenant in (tenant for tenant, role in roles.items() if role != "member"):
+            path = tenant_path(session, tenant)
+            if not allowed(actor, Action.MANAGE_PEOPLE, Object(person.id, path, tenant)):
+                raise Forbidden(
+                    "this person has a role in a part of the site that you do not administer",
+                    next="ask an administrator of the platform for the link",
+                )
 
 
 def _show(control: Control, actor: Actor, person_id: str) -> PersonLine:

@@ -37,7 +37,7 @@ def launch(
 @router.get("/workloads", **does(Action.READ_WORKLOAD))
 def listing(
     control: ControlArg, actor: ActorArg,
-    state: Literal["active", "ended", "all"] = "active",
+    state: Literal["queued", "active", "ended", "all"] = "active",
     everybody: bool = False,  # noqa: FBT001, FBT002 (a query parameter)
     cursor: Annotated[str, Query(max_length=40)] = "",
     limit: Annotated[int, Query(ge=1, le=200)] = 50,

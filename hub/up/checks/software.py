@@ -1,4 +1,4 @@
-"""Versions: Python, JupyterHub, the notebook environment, Node and the proxy."""
+"""Versions: Python, JupyterHub, the notebook environment, Node, the proxy and git."""
 
 import json
 import os
@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from hub.courses.material_git import git_binary
 from hub.settings import PACKAGE_ROOT, Settings
 from hub.up.checks.finding import Finding, bad, ok
 from hub.up.programs import node_binary, proxy_script
 
-_NODE_TIMEOUT_S = 20
+_TIMEOUT_S = 20
 _OLDEST_HUB = (6, 1, 1)
 _INSTALL = "run `make up`, which installs it"
 
@@ -25,6 +26,7 @@ def check_software(settings: Settings) -> Iterator[Finding]:
     yield from _notebook_environment(settings)
     yield _node()
     yield _proxy(settings)
+    yield _git()
 
 
 def _hub() -> Finding:
@@ -77,7 +79,7 @@ def _node() -> Finding:
         return bad("node", "Node is not installed", _INSTALL)
     try:
         done = subprocess.run(
-            [node, "--version"], capture_output=True, text=True, check=True, timeout=_NODE_TIMEOUT_S
+            [node, "--version"], capture_output=True, text=True, check=True, timeout=_TIMEOUT_S
         )
     except (OSError, subprocess.SubprocessError) as error:
         return bad("node", f"{node} does not run: {error}", "delete .venv and run `make up`")
@@ -91,3 +93,21 @@ def _proxy(settings: Settings) -> Finding:
     except (OSError, ValueError, KeyError, TypeError):
         return bad("proxy", f"configurable-http-proxy is not in {package.parent}", _INSTALL)
     return ok("proxy", f"configurable-http-proxy {found}")
+
+
+def _git() -> Finding:
+    program = git_binary()  # as control finds it, whatever the PATH of who asks
+    if not program:
+        return bad(
+            "git",
+            "git is not installed: the material of courses cannot be fetched",
+            "install the package git of your system",
+        )
+    try:
+        done = subprocess.run(
+            [program, "--version"], capture_output=True, text=True, check=True,
+            timeout=_TIMEOUT_S,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError) as error:
+        return bad("git", f"{program} does not run: {error}", "install git again")
+    return ok("git", f"Git {done.stdout.strip().removeprefix('git version ')}")

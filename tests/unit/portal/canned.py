@@ -221,6 +221,8 @@ class Site:
     emulated: bool = True
     tokens: set[str] = field(default_factory=lambda: {TOKEN})
     broken: bool = False
+    closed: bool = False
+    """The visitor's account is."""
     listeners: set[asyncio.Queue[str]] = field(default_factory=set)
     slow: float = 0.0
     codes: dict[str, str] = field(default_factory=dict)

@@ -8,6 +8,7 @@ from typing import Any
 from aiohttp import web
 
 from tests.unit.portal.canned import Site, share, soon, workload
+from tests.unit.portal.canned_learning import Learning
 
 BASE = "/services/control/v1"
 
@@ -82,15 +83,16 @@ class Courses:
     )
     sent: dict[str, Any] = field(default_factory=dict)
     refuse_lab: bool = False
+    learning: Learning = field(default_factory=Learning)
 
     def routes(self) -> list[web.RouteDef]:
         one = f"{BASE}/courses/{{id}}"
         return [
+            *self.learning.routes(),
             web.get(f"{BASE}/courses", self.listing),
             web.post(f"{BASE}/courses/check", self.check),
             web.post(f"{BASE}/courses/join", self.join),
             web.post(f"{BASE}/courses", self.add),
-            web.get(f"{BASE}/providers", self.providers),
             web.get(f"{BASE}/visits", self.visits_list),
             web.post(f"{BASE}/visits/{{id}}/{{verb}}", self.answer),
             web.post(f"{BASE}/announcements", self.announce),
@@ -112,9 +114,6 @@ class Courses:
 
     async def listing(self, _: web.Request) -> web.Response:
         return _page(self.items)
-
-    async def providers(self, _: web.Request) -> web.Response:
-        return _page([{"name": "uni", "title": "The University", "roster_claim": "email"}])
 
     async def single(self, request: web.Request) -> web.Response:
         return web.json_response(self._found(request))

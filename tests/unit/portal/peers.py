@@ -56,6 +56,10 @@ def peers_app(site: Site) -> web.Application:
             site.bodies.append(await request.read())
             if site.broken:
                 return web.Response(status=502, text="<h1>Bad gateway</h1>")
+            if site.closed:
+                return problem(
+                    403, "account-closed", "this account is closed", "ask an administrator"
+                )
             token = request.headers.get("Authorization", "").removeprefix("token ")
             if token not in site.tokens:
                 return problem(401, "not-signed-in", "your sign-in has ended", "sign in again")

@@ -45,6 +45,7 @@ def settings(tmp_path: Path) -> Settings:
     fill(made.home / "control.sqlite", "then")
     fill(made.home / "hub" / "hub.sqlite", "then")
     made.menu_file.write_text("menu: then\n")
+    (made.home / "lti.yaml").write_text("platforms: []\n")
     return made
 
 
@@ -62,11 +63,13 @@ def test_there_and_back(settings: Settings, tmp_path: Path) -> None:
     fill(settings.home / "control.sqlite", "now")
     fill(settings.home / "hub" / "hub.sqlite", "now")
     settings.menu_file.write_text("menu: now\n")
+    (settings.home / "lti.yaml").write_text("platforms: [now]\n")
     (settings.home / "secrets" / "pepper").write_text("other")
     said = restore(settings, saved)
     assert value_of(settings.home / "control.sqlite") == "then"
     assert value_of(settings.home / "hub" / "hub.sqlite") == "then"
     assert settings.menu_file.read_text() == "menu: then\n"
+    assert (settings.home / "lti.yaml").read_text() == "platforms: []\n"
     assert settings.secret("pepper") == pepper
     kept = next(settings.home.glob("before-restore-*"))
     assert str(kept) in said

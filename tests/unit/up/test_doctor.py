@@ -119,3 +119,12 @@ def test_what_the_doctor_shows_is_what_control_looks_at(tmp_path: Path) -> None:
     with store.read() as session:
         assert set(invariants.broken_in(session)) == set(INVARIANTS)
     store.close()
+
+
+def test_a_machine_without_git_is_told_what_it_lacks(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hub.up.checks.software.git_binary", lambda: "")
+    finding = found(settings)["git"]
+    assert (finding.level, finding.next) == ("bad", "install the package git of your system")
+    assert "material of courses" in finding.text

@@ -287,6 +287,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("joined_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("removed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("removed_by", sa.String(), nullable=False),
         sa.ForeignKeyConstraint(
             ["person_id"],
             ["person.id"],
@@ -408,6 +409,9 @@ def upgrade() -> None:
     with op.batch_alter_table("link", schema=None) as batch_op:
         batch_op.add_column(sa.Column("person_id", sa.String(), nullable=False, server_default=""))
 
+    with op.batch_alter_table("identity", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("sub", sa.String(), nullable=False, server_default=""))
+
     with op.batch_alter_table("person", schema=None) as batch_op:
         batch_op.add_column(sa.Column("closed_by", sa.String(), nullable=False, server_default=""))
         batch_op.create_index(batch_op.f("ix_person_display_name"), ["display_name"], unique=False)
@@ -470,6 +474,9 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_person_tenant_id"))
         batch_op.drop_index(batch_op.f("ix_person_display_name"))
         batch_op.drop_column("closed_by")
+
+    with op.batch_alter_table("identity", schema=None) as batch_op:
+        batch_op.drop_column("sub")
 
     op.execute("DELETE FROM link WHERE purpose = 'password'")
     with op.batch_alter_table("link", schema=None) as batch_op:

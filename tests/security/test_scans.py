@@ -1,0 +1,142 @@
+"""Two scanners of others against a running site: each finding is mended, or explained here.
+
+docs/security.md says the same in words. A finding that no line explains fails the test.
+"""
+
+import json
+import re
+import subprocess
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.conftest import Api, Visitor, make_site
+from tests.live import ROOT, LiveSite
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+__all__ = ["make_site"]  # the fixture of the other tests of whole sites
+
+PEERS = ROOT / ".envs" / "peers"
+SCHEMATHESIS = PEERS / "schemathesis" / "bin" / "schemathesis"
+WAPITI = [PEERS / "wapiti" / "bin" / "python", ROOT / "tests" / "peers" / "wapiti" / "run.py"]
+API = "/services/control"
+SECONDS = 150
+"""How long one scan may look; what it has found by then counts."""
+
+RULE = "ST202 Schema-valid request rejected"
+"""A rule that JSON Schema cannot say was broken: an offer that is not on the menu, a time that is
+none, limits that contradict each other. It is explained when the answer names the place and what to
+do next, which `_explained` looks at."""
+SIBLING = "ST205 Allow header mismatch"
+SIBLINGS = {f"OPTIONS {API}/v1/courses/{{course}}/lti/{name}" for name in ("score", "sync")}
+"""`Allow` has DELETE too: the address is also `…/lti/{context}`, which takes it."""
+
+PAGES: dict[tuple[str, str], str] = {}
+"""(what wapiti calls it, the path without its query) → why it stays."""
+
+
+@pytest.fixture(scope="module")
+def site(make_site: Callable[..., LiveSite]) -> LiveSite:
+    """Two courses, a student of one of them, a lab that runs and a second one."""
+    found = make_site(PERIJOVE_TRUST_EVERYONE="true").start()
+    admin, today = Api(found), datetime.now(UTC).date()
+    for name in ("physics", "chemistry"):
+        days = {
+            "first_day": str(today - timedelta(days=1)),
+            "last_day": str(today + timedelta(days=90)),
+        }
+        lab = {"lab": {"offer": "cpu", "set": {}}, "student": {"limits": {}, "credits": "0"}}
+        admin.post("/courses", {"id": name, "name": name.title(), **days, **lab})
+    link = admin.post("/invitations", {"tenant": "physics", "role": "member"})["url"]
+    assert Visitor(found).accept_invitation(link, "mia").status_code == 200
+    admin.post("/people/mia/grant", {"credits": "100"})
+    Api(found, "mia").run("cpu")
+    admin.launch("cpu")
+    return found
+
+
+@pytest.mark.parametrize("login", ["mia", "admin"])
+def test_schemathesis_finds_nothing_unexplained(site: LiveSite, login: str, tmp_path: Path) -> None:
+    """All operations of the served description, every check; the student first, since what the
+    administrator makes up stays."""
+    api = Api(site, login)
+    done = subprocess.run(
+        [
+            SCHEMATHESIS, "run", f"{site.url}{API}/openapi.json",
+            "-H", f"Authorization: token {api.token}", "--checks", "all",
+            "--phases", "coverage,fuzzing", "--continue-on-failure", "--max-examples", "1",
+            "--seed", "1", "--generation-database", "none", "--no-shrink",
+            "--max-time", str(SECONDS), "--request-timeout", "20", "--no-color",
+            "--output-truncate", "false", "--report", "json", "--report-json-path", "report.json",
+        ],
+        cwd=tmp_path, capture_output=True, text=True, timeout=2 * SECONDS, check=False,
+    )  # fmt: skip
+    assert done.returncode in {0, 1}, done.stdout[-3000:] + done.stderr[-3000:]
+    report = json.loads((tmp_path / "report.json").read_text())
+    operations = report["operations"]
+    assert operations["tested"] == operations["total"] > 100, operations
+    assert not report["errors"], report["errors"]
+    found = findings(done.stdout)
+    assert sum(one["count"] for one in report["failures"]) <= len(found), done.stdout[-3000:]
+    assert [one for one in found if not _explained(*one)] == []
+    assert api.get("/me")["login"] == login, "the scan closed the account that it scanned with"
+
+
+def findings(said: str) -> list[tuple[str, str]]:
+    """(operation, what was found with its answer) of each finding that schemathesis prints."""
+    parts = re.split(r"^_+ ([A-Z]+ /\S*) _+$", said, flags=re.MULTILINE)
+    return [
+        (operation, text)
+        for operation, body in zip(parts[1::2], parts[2::2], strict=True)
+        for text in re.split(r"^- (?=ST\d+ )", body, flags=re.MULTILINE)[1:]
+    ]
+
+
+def _explained(operation: str, text: str) -> bool:
+    if text.startswith(SIBLING):
+        return operation in SIBLINGS and "Missing" not in text
+    if not text.startswith(RULE) or "[422]" not in text:
+        return False
+    body = re.search(r"`(\{\"error\":.*\})`", text)
+    error: dict[str, Any] = json.loads(body[1])["error"] if body else {}
+    return error.get("code") == "bad-value" and bool(error.get("message") and error.get("next"))
+
+
+def test_wapiti_finds_nothing_unexplained(site: LiveSite, tmp_path: Path) -> None:
+    """The portal, the Hub's pages and the public paths, with the cookies of a student."""
+    visitor = Visitor(site)
+    assert visitor.sign_in("mia").status_code == 200
+    cookies = "; ".join(f"{c.name}={c.value}" for c in visitor.http.cookies.jar)
+    pages = [f"{site.url}{path}" for path in ("/hub/login", "/hub/home", f"{API}/openapi.json")]
+    done = subprocess.run(
+        [
+            *WAPITI, "-u", f"{site.url}/services/portal/",
+            *(word for page in pages for word in ("-s", page)),
+            "-x", f"{site.url}/hub/logout*", "--scope", "domain", "-C", cookies,
+            "--drop-set-cookie", "-d", "5", "-m", ATTACKS, "--no-bugreport",
+            "--max-scan-time", "40", "--max-attack-time", "8",
+            "--store-session", tmp_path / "session", "--store-config", tmp_path / "config",
+            "-f", "json", "-o", tmp_path / "report.json",
+        ],
+        cwd=tmp_path, capture_output=True, text=True, timeout=2 * SECONDS, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["infos"]["crawled_pages_nbr"] > 3, report["infos"]
+    found = {
+        (kind, one["path"].partition("?")[0], one["info"])
+        for group in ("vulnerabilities", "anomalies")
+        for kind, several in report[group].items()
+        for one in several
+    }
+    assert {one for one in found if one[:2] not in PAGES} == set()
+    assert visitor.http.get("/services/portal/").status_code == 200
+
+
+ATTACKS = (
+    "cookieflags,csp,crlf,exec,file,http_headers,permanentxss,redirect,sql,ssrf,xss,xxe,methods"
+)
+"""Those that need no server of somebody else's to answer."""
