@@ -163,7 +163,12 @@ class Settings(BaseSettings):
             ) from error
 
     @field_validator(
-        "preempt_grace", "protect", "half_life", "patience", "node_silence", "leave_grace",
+        "preempt_grace",
+        "protect",
+        "half_life",
+        "patience",
+        "node_silence",
+        "leave_grace",
         mode="after",
     )
     @classmethod

@@ -86,10 +86,10 @@ def _move(session: Session, actor: Actor, row: TenantRow, parent: str) -> None:
         raise BadValue(f"{row.name} is the root and has no parent", next="move another tenant")
     if session.get(TenantRow, parent) is None:
         raise absent(f"tenant {parent[:40]!r}")
-    _demand_movable(session, row, parent)
     # Whoever takes it away from one administrator and gives it to another must be both.
     for end in (row.parent_id, parent):
         require(actor, Action.MANAGE_TENANTS, object_of(session, end))
+    _demand_movable(session, row, parent)
     row.parent_id = parent
 
 

@@ -9,12 +9,8 @@ import typer
 import yaml
 
 from catalog.errors import BadSetup, BadValue
-from hub.auth.providers import is_safe_address
 from hub.cli.options import Json
 from hub.cli.output import Screen, note, show
-from hub.lti.guide import addresses, developer_key, entry
-from hub.lti.keys import ToolKeys
-from hub.lti.platforms import load_platforms
 from hub.settings import Settings
 
 lti = typer.Typer(
@@ -35,6 +31,9 @@ def lti_show(
     json: Json = False,
 ) -> None:
     """Print the addresses to register this site with in a learning system."""
+    from hub.lti.guide import addresses
+    from hub.lti.platforms import load_platforms
+
     settings = Settings.load()
     names = [name] if name else [found.name for found in load_platforms(settings.lti_file)]
     if not names:
@@ -56,6 +55,9 @@ def lti_template(
     json: Json = False,
 ) -> None:
     """Print an entry for lti.yaml to fill in."""
+    from hub.auth.providers import is_safe_address
+    from hub.lti.guide import entry
+
     parts = urlsplit(address)
     if not is_safe_address(address, loopback=True) or parts.query:
         raise BadValue(
@@ -73,6 +75,8 @@ def lti_template(
 @lti.command("developer-key")
 def lti_developer_key(name: Name, json: Json = False) -> None:
     """Print the JSON for a developer key of Canvas."""
+    from hub.lti.guide import developer_key
+
     made = developer_key(Settings.load().url, name)
     show(made, lambda to, it: to.line(jsons.dumps(it, indent=2)), as_json=json)
 
@@ -80,6 +84,8 @@ def lti_developer_key(name: Name, json: Json = False) -> None:
 @lti.command("rotate-key")
 def lti_rotate_key(json: Json = False) -> None:
     """Make a new key to sign with; the one of before stays published until the next time."""
+    from hub.lti.keys import ToolKeys
+
     home = Settings.load().home
     if not home.is_dir():
         raise BadSetup(f"there is no {home}", next="start `perijove up` once")

@@ -1,5 +1,6 @@
 """Rules of a course: everybody of whom a provider says something belongs to it."""
 
+from sqlalchemy import ColumnElement
 from sqlmodel import Session, col, select
 
 from catalog.errors import BadValue
@@ -9,6 +10,7 @@ from hub.courses import access, enrolment
 from hub.courses.providers import issuer_of, name_of
 from hub.courses.wishes import Rule
 from hub.policy import Action, Actor, absent
+from hub.scim.users import reassess
 from hub.store import audit
 from hub.store.access_tables import RoleGrantRow, ScimGroupRow, ScimMemberRow, ServiceKeyRow
 from hub.store.course_tables import CourseRuleRow
@@ -78,12 +80,12 @@ def add_within(
     session.add(row)
     session.flush()
     _record(control, session, actor, "add-course-rule", course_id, wanted)
-    for person, groups in _known_groups(session, issuer).values():
-        if says({"groups": groups}, wanted.claim, wanted.value):
-            enrolment.enrol(
-                control, session, course_id, person, role=wanted.role, source=f"rule:{issuer}",
-                actor=actor.person_id,
-            )  # fmt: skip
+    # Their roles have their provisioning key as the reason, so that what SCIM takes back is gone.
+    members = col(ScimMemberRow.group_id).in_(
+        select(ScimGroupRow.id).where(ScimGroupRow.display_name == wanted.value)
+    )
+    if wanted.claim == "groups":
+        _judge_anew(control, session, issuer, members)
 
 
 def remove_within(
@@ -100,6 +102,10 @@ def remove_within(
     session.flush()
     _record(control, session, actor, "remove-course-rule", course_id, wanted)
     _let_go(control, session, actor, course_id, issuer)
+    inside = col(ScimMemberRow.person_id).in_(
+        select(RoleGrantRow.person_id).where(RoleGrantRow.tenant_id == course_id)
+    )
+    _judge_anew(control, session, issuer, inside)
 
 
 def _let_go(control: Control, session: Session, actor: Actor, course_id: str, issuer: str) -> None:
@@ -146,6 +152,21 @@ def _known_groups(session: Session, issuer: str) -> dict[str, tuple[PersonRow, l
     for person, group in rows:
         found.setdefault(person.id, (person, []))[1].append(group)
     return found
+
+
+def _judge_anew(
+    control: Control, session: Session, issuer: str, which: ColumnElement[bool]
+) -> None:
+    """Those people of a provider whom a service provisions, by what it says of them now."""
+    for key in session.exec(select(ServiceKeyRow).where(ServiceKeyRow.issuer == issuer)).all():
+        people = session.exec(
+            select(ScimMemberRow.person_id)
+            .join(ScimGroupRow, col(ScimGroupRow.id) == ScimMemberRow.group_id)
+            .where(ScimGroupRow.key_id == key.id, which)
+            .distinct()
+        ).all()
+        if people:
+            reassess(control, session, key, people)
 
 
 def _key(rule: Rule) -> tuple[str, str, str]:

@@ -352,6 +352,7 @@ async def test_a_way_in_is_given_up_while_another_is_left(site: Site) -> None:
     plain_tenant(site, "physics")
     use(site, provider(UNI), provider(LAB, rules=[PHYSICS]))
     mine, _ = identities.sign_in(site.control, ada(UNI))
+    site.later(minutes=1)
     identities.link(site.control, mine.hub_name, ada(LAB, groups=["physics"]))
     listed = (await site.call(mine.login, "GET", "/identities")).body["items"]
     assert [(i["provider"], i["removable"]) for i in listed] == [("uni", True), ("lab", True)]

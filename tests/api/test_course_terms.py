@@ -1,7 +1,6 @@
 """A course from term to term: what is over, goes on, is cloned, grows. 5 January 2026, 09:00."""
 
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest

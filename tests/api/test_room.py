@@ -33,7 +33,11 @@ def course(site: Site, **changes: Any) -> None:
             "created_at": site.clock.now(),
         }  # fmt: skip
         session.add(CourseRow(**(facts | changes)))
-    for login, role in (("ian", "instructor"), ("ana", "assistant"), *((s, "member") for s in STUDENTS)):
+    for login, role in (
+        ("ian", "instructor"),
+        ("ana", "assistant"),
+        *((s, "member") for s in STUDENTS),
+    ):
         site.person(login)
         enrol(site, login, role, "projects" if login == "nia" else "")
 
@@ -75,7 +79,9 @@ async def fund(site: Site, credits_: str = "1000") -> None:
 
 async def act(site: Site, login: str, what: str, *names: str, **more: Any) -> dict[str, Any]:
     """By login: whether it was done, and what was said."""
-    answer = await site.call(login, "POST", f"{COURSE}/room/{what}", {"people": list(names), **more})
+    answer = await site.call(
+        login, "POST", f"{COURSE}/room/{what}", {"people": list(names), **more}
+    )
     assert answer.status == 200, answer.body
     return {one["login"]: (one["done"], one["message"]) for one in answer.body["items"]}
 
@@ -347,5 +353,3 @@ async def test_who_has_no_lab_cannot_be_visited(room: Site) -> None:
     answer = await room.call("ian", "POST", f"{COURSE}/visits", {"login": "mia"})
     assert (answer.status, answer.body["error"]["message"]) == (409, "no lab of theirs runs")
     assert (await room.call("ian", "POST", f"{COURSE}/visits", {"login": "ian"})).status == 422
-
-

@@ -207,10 +207,11 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def database(sound: Path, tmp_path: Path) -> Iterator[Database]:
-    """A copy of it to be damaged: foreign keys and checks do not protect it."""
+    """A copy of it to be damaged: foreign keys, checks and triggers do not protect it."""
     copy = shutil.copy(sound, tmp_path / "copy.sqlite")
     found = Database(f"sqlite:///{copy}")
     found.run("PRAGMA ignore_check_constraints = ON", "PRAGMA foreign_keys = OFF")
+    found.run("DROP TRIGGER audit_no_update", "DROP TRIGGER audit_no_delete")
     yield found
     found.close()
 

@@ -514,9 +514,10 @@ class Money(RuleBasedStateMachine):
         session.add(
             WorkloadRow(
                 id=f"w-{attempt}", tenant_id=who.tenant_id, person_id=who.person_id,
-                payer=who.tenant_id, created_by="test", kind="notebook", name="", offer_id="cpu", offer_title="",
-                cpu_milli=1, gpu_milli=250, duration_s=10**7, status="running", target="running",
-                created_at=now, queued_at=now,
+                payer=who.tenant_id, created_by="test", kind="notebook", name="",
+                offer_id="cpu", offer_title="", cpu_milli=1, gpu_milli=250,
+                duration_s=10**7, status="running", target="running", created_at=now,
+                queued_at=now,
             )
         )  # fmt: skip
         session.flush()

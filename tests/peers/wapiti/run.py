@@ -4,13 +4,11 @@ Its reader of Flash needs a package that has no wheel. We serve no Flash, so not
 """
 
 import sys
+from importlib import import_module
 from types import ModuleType
 
-for name in ("yaswfp", "yaswfp.swfparser"):
-    sys.modules[name] = ModuleType(name)
-sys.modules["yaswfp"].swfparser = sys.modules["yaswfp.swfparser"]  # pyright: ignore[reportAttributeAccessIssue]
-
-from wapitiCore.main.wapiti import wapiti_asyncio_wrapper  # noqa: E402
-
 if __name__ == "__main__":
-    wapiti_asyncio_wrapper()
+    flash = ModuleType("yaswfp")
+    flash.__dict__["swfparser"] = ModuleType("yaswfp.swfparser")
+    sys.modules["yaswfp"] = flash
+    import_module("wapitiCore.main.wapiti").wapiti_asyncio_wrapper()

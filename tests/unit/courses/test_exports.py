@@ -38,11 +38,11 @@ def test_folders_without_end_leave_the_rest_as_it_is(tmp_path: Path) -> None:
         os.close(here)
         here = below
     os.close(here)
-    open_before = len(os.listdir("/proc/self/fd"))
+    open_before = len(list(Path("/proc/self/fd").iterdir()))
     names, export = packed(tmp_path, top)
     assert names == ["mia/work/lab.ipynb"]
     assert (export.files, export.left_out) == (1, 2)  # the link, and what is too deep
-    assert len(os.listdir("/proc/self/fd")) == open_before
+    assert len(list(Path("/proc/self/fd").iterdir())) == open_before
     subprocess.run(["rm", "-rf", top / "deep"], check=True)  # shutil cannot
 
 
