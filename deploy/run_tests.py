@@ -1,7 +1,7 @@
 """Runs all tests and ends with one line that counts them.
 
-Whole sites come after the rest, two at a time; tests that measure them, or take from them what they
-need, run alone. Arguments are handed on to pytest (``python -m deploy.run_tests -k menu``).
+Whole-product tests run alone, after the rest: they measure, and they use the machine. Arguments
+are handed on to pytest (``python -m deploy.run_tests -k menu``).
 """
 
 import os
@@ -51,8 +51,7 @@ def main(arguments: list[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="perijove-tests-") as folder:
         for name, choice in (
             ("rest", ["-m", "not e2e", "-n", workers]),
-            ("sites", ["-m", "e2e and not alone", "-n", "2", "--dist", "loadfile"]),
-            ("alone", ["-m", "e2e and alone"]),
+            ("e2e", ["-m", "e2e"]),
         ):
             report = Path(folder, f"{name}.xml")
             status = subprocess.run(

@@ -25,8 +25,6 @@ from tests.e2e.conftest import (
 )
 from tests.live import LiveSite, wait_for
 
-pytestmark = pytest.mark.alone
-
 PROCESSES = ("proxy", "hub", "control", "portal")
 BACK_WITHIN_S = 3.0
 """Promised for the proxy."""

@@ -18,8 +18,6 @@ import pytest
 from tests.e2e.conftest import Api, Visitor, groups_left, in_kernel, processes_of
 from tests.live import PERIJOVE, ROOT, LiveSite, wait_for
 
-pytestmark = pytest.mark.alone
-
 MIB = 2**20
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="people get uids of their own as root")
 

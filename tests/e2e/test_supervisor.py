@@ -26,7 +26,6 @@ from hub.up.status import read_status
 
 pytestmark = [
     pytest.mark.e2e,
-    pytest.mark.alone,
     pytest.mark.skipif(
         node_binary() is None or not proxy_script(Settings()).exists(),
         reason="needs the proxy: make up installs it",
