@@ -118,7 +118,7 @@ def test_4_the_department_beside_it_sees_nothing_of_it(uni: Campus) -> None:
         page.goto(uni.site.url + PORTAL + f"courses/{COURSE}{part}", wait_until="commit")
         expect(page.get_by_role("alert").filter(has_text="There is no course")).to_be_visible()
     page.goto(uni.site.url + PORTAL + "courses", wait_until="commit")
-    expect(page.get_by_text("You are in no course at the moment")).to_be_visible()
+    expect(page.get_by_text("None yet. New course makes one")).to_be_visible()
     page.goto(uni.site.url + PORTAL + f"panels/room?course={COURSE}", wait_until="commit")
     expect(page.get_by_text(re.compile("there is no course", re.IGNORECASE))).to_be_visible()
     expect(page.get_by_text("Student 001")).to_have_count(0)
