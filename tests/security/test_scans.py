@@ -92,9 +92,8 @@ def test_schemathesis_finds_nothing_unexplained(site: LiveSite, login: str, tmp_
     found, served = findings(done.stdout), json.loads(site.get(f"{API}/openapi.json")[1])["paths"]
     assert sum(one["count"] for one in report["failures"]) <= len(found), done.stdout[-3000:]
     assert [one for one in found if not _explained(*one, served)] == []
-    assert api.get("/me")["person"]["login"] == login, (
-        "the scan closed the account that it scanned with"
-    )
+    # The scan may have ended the token that it came with; the account must be there still.
+    assert Api(site, login).get("/me")["person"]["login"] == login
 
 
 def findings(said: str) -> list[tuple[str, str]]:
