@@ -34,7 +34,7 @@ format: ## let ruff format and mend what it can
 
 bench: bench-start bench-utilisation ## benchmarks that need no data; JSON goes to bench-results/
 
-bench-%: ## one benchmark: start, placement TRACES=DIR, utilisation
+bench-%: ## one benchmark: start, stampede, kernels, placement TRACES=DIR, utilisation
 	@$(BOOTSTRAP) dev
 	@exec $(RUN) -m tests.bench.$*
 

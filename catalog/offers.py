@@ -23,11 +23,13 @@ from pydantic import (
 from catalog.asks import Ask, Priority, demand_possible
 from catalog.errors import BadSetup, BadValue, NotFound, PerijoveError
 from catalog.fields import STRICT, FieldSpec, OfferField, Quantity
+from catalog.idleness import NEVER, parse_idle
 from catalog.inventory import Vendor
 from catalog.units import (
     GIB,
     WHOLE,
     format_credits,
+    format_duration,
     parse_credits,
 )
 
@@ -75,7 +77,18 @@ class OfferSpec(BaseModel):
     split: bool = False
     models: list[str] = Field(default_factory=list, max_length=50)
     environment: str = Field(default="standard", max_length=60)
+    idle: str = ""
+    """How long it may be idle, like ``2h``, or ``off``; empty: as the site says."""
     fields: dict[Quantity, FieldSpec]
+
+    @field_validator("idle", mode="before")
+    @classmethod
+    def _idle(cls, value: Any) -> str:
+        try:
+            span = parse_idle(value)
+        except BadValue as error:
+            raise ValueError(f"{error.message}; {error.next}") from error
+        return format_duration(span) if span else NEVER
 
     @field_validator("fields")
     @classmethod

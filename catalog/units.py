@@ -128,8 +128,8 @@ def format_gpu(milli: int) -> str:
 
 
 def format_cpu(milli: int) -> str:
-    """500 → ``"0.5 cpu"``."""
-    return f"{milli / WHOLE:g} cpu"
+    """500 → ``"0.5 CPU"``."""
+    return f"{milli / WHOLE:g} CPU"
 
 
 def _not_negative(value: int, text: object) -> int:

@@ -17,7 +17,7 @@ if sys.version_info < (3, 11):  # noqa: UP036 (this line is what tells the perso
         "  next: make PYTHON=python3.12 up   (or the name of a newer one)" % sys.version_info[:2]
     )
 
-from deploy import notebook_env
+from deploy import lab_assets, notebook_env
 from deploy.steps import SetupError, alone, run, shown
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -92,6 +92,7 @@ def make_notebook_environment() -> None:
                 install=lambda python, env: pip_install(python, lock, env=env),
                 compile_all=lambda python, folder, env: compile_all(python, folder, env=env),
             )
+    lab_assets.publish(made)  # an older one may be without
     if not POINTER.is_symlink() or POINTER.readlink() != made:
         fresh = POINTER.with_name(f".notebook-{os.getpid()}")
         fresh.parent.mkdir(parents=True, exist_ok=True)

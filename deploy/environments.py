@@ -1,18 +1,22 @@
-"""Named notebook environments: ``python -m deploy.environments add FOLDER NAME REQUIREMENTS``.
+"""Named notebook environments: ``python -m deploy.environments add FOLDER NAME REQUIREMENTS [FACTS]``.
 
 An environment is the site's own (JupyterLab and the Hub's part, in the same versions) and the
 packages of a requirements file. It is built beside the one in use and takes its place in one step:
 ``FOLDER/NAME`` is a link to the build. Running servers keep the build that they started with; a
-build that nobody uses any more goes with the next one. `perijove env add` runs this.
+build that nobody uses any more goes with the next one. `perijove env add` runs this. FACTS is a JSON
+object that goes into its record: ``{"fork": true, "preload": ["torch"]}``.
 """
 
+import json
 import os
 import re
 import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from deploy import notebook_env
 from deploy.bootstrap import REQUIREMENTS, VENV, compile_all, pip_install
@@ -28,12 +32,13 @@ _MOST_BYTES = 2**20
 
 def main(arguments: list[str]) -> int:
     """Exit status 0, 1 when a step failed, 2 for bad usage."""
-    if len(arguments) != 4 or arguments[0] != "add":
-        sys.stderr.write("usage: python3 -m deploy.environments add FOLDER NAME REQUIREMENTS\n")
+    if len(arguments) not in (4, 5) or arguments[0] != "add":
+        sys.stderr.write(f"{(__doc__ or '').partition('``')[2].partition('``')[0]}\n")
         return 2
     os.umask(0o022)  # what is installed for everybody must be readable by everybody
     try:
-        add(Path(arguments[1]), arguments[2], Path(arguments[3]))
+        facts = json.loads(arguments[4]) if arguments[4:] else {}
+        add(Path(arguments[1]), arguments[2], Path(arguments[3]), facts)
     except (SetupError, OSError) as error:
         sys.stderr.write(f"perijove: {error}\n")
         if isinstance(error, SetupError) and error.next:
@@ -42,9 +47,11 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def add(folder: Path, name: str, requirements: Path) -> Path:
-    """Make `name`, or make it anew, and return its build. Raises `SetupError`; the one in use is
-    then as it was."""
+def add(
+    folder: Path, name: str, requirements: Path, facts: Mapping[str, Any] | None = None
+) -> Path:
+    """Make `name`, or make it anew, and return its build, with `facts` in its record. Raises
+    `SetupError`; the one in use is then as it was."""
     if not NAME.fullmatch(name) or name in TAKEN:
         raise SetupError(
             f"{name!r} cannot name an environment", next="use lower-case letters, digits and -"
@@ -56,6 +63,7 @@ def add(folder: Path, name: str, requirements: Path) -> Path:
     with alone(folder / ".lock"):
         try:
             _build(place, base, requirements)
+            notebook_env.note(place, facts or {})
         except BaseException:
             shutil.rmtree(place, ignore_errors=True)
             raise

@@ -6,7 +6,8 @@ environment is its stamp (written last) and all that a launcher needs::
 
     {"python": "/…/bin/python", "bin": "/…/bin", "env": {}, "lock": "<sha256 of the lock>"}
 
-`env` holds variables that every process of the environment must have.
+`env` holds variables that every process of the environment must have. An operator may have said more
+of one that was added: `fork` and `preload`, which `blueprints.notebook` reads.
 """
 
 import hashlib
@@ -16,10 +17,12 @@ import shutil
 import stat
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from deploy import lab_assets
 from deploy.steps import SetupError, run, shown
 
 RECORD = "perijove-env.json"
@@ -103,10 +106,22 @@ def build(
     for folder in (place / "base", place / "lib"):
         if folder.is_dir():
             compile_all(python, folder, base.env)
+    lab_assets.publish(place)
     if shared:
         _open(place)
         _prove(python, base.env)
     record = {"python": str(python), "bin": str(python.parent), "env": base.env, "lock": lock}
+    _write(place, record)
+
+
+def note(place: Path, facts: Mapping[str, Any]) -> None:
+    """Add to the record of a finished environment what its operator says of it."""
+    if facts:
+        record = json.loads((place / RECORD).read_text(encoding="utf-8"))
+        _write(place, {**record, **facts})
+
+
+def _write(place: Path, record: Mapping[str, Any]) -> None:
     fresh = place / f"{RECORD}.new"
     fresh.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     fresh.replace(place / RECORD)

@@ -1,6 +1,8 @@
 """Runs what `make check` promises within a minute: the linters beside the fast tests.
 
-Each prints what it has to say when it has ended, in the order of the list; the tests come last.
+Each prints what it has to say when it has ended, in the order of the list; the tests come last. They
+are those of the parts that are not marked slow, and properties are tried with an eighth of their
+examples: `make test` runs all.
 """
 
 import os
@@ -10,6 +12,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+QUICK = "quick"
+"""Hypothesis' profile; see `tests.examples`."""
 BIN = Path(sys.executable).parent
 LINTERS: Sequence[Sequence[str | Path]] = (
     (sys.executable, "-m", "ruff", "check", "--quiet", "."),
@@ -17,7 +21,7 @@ LINTERS: Sequence[Sequence[str | Path]] = (
     (BIN / "lint-imports", "--no-logo"),
     (sys.executable, "-m", "pyright"),
 )
-FAST = ("tests/unit", "tests/architecture")
+FAST = ("-m", "not slow", f"--hypothesis-profile={QUICK}", "tests/unit", "tests/architecture")
 
 
 def main() -> int:

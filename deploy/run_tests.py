@@ -1,7 +1,8 @@
 """Runs all tests and ends with one line that counts them.
 
-Whole-product tests run alone, after the rest: they measure, and they use the machine. Arguments
-are handed on to pytest (``python -m deploy.run_tests -k menu``).
+Whole sites come after the rest, two at a time at most: each is several processes that start Python.
+Tests of one file share theirs. What is marked ``alone`` comes last: it measures, or takes all of the
+machine. Arguments are handed on to pytest (``python -m deploy.run_tests -k menu``).
 """
 
 import os
@@ -47,11 +48,13 @@ class Tally:
 def main(arguments: list[str]) -> int:
     """0 when every test that could run passed."""
     tally = Tally()
-    workers = str(min(4, os.cpu_count() or 1))
+    workers = min(4, os.cpu_count() or 1)
+    sites = min(2, workers)
     with tempfile.TemporaryDirectory(prefix="perijove-tests-") as folder:
         for name, choice in (
-            ("rest", ["-m", "not e2e", "-n", workers]),
-            ("e2e", ["-m", "e2e"]),
+            ("rest", ["-m", "not e2e", "-n", str(workers)]),
+            ("sites", ["-m", "e2e and not alone", "-n", str(sites), "--dist", "loadfile"]),
+            ("alone", ["-m", "e2e and alone"]),
         ):
             report = Path(folder, f"{name}.xml")
             status = subprocess.run(

@@ -14,6 +14,7 @@ from sqlalchemy import func
 from sqlmodel import Session, col, select
 
 from catalog.errors import BadValue, Conflict
+from hub import idempotency
 from hub.bus import Hint
 from hub.control_context import Control
 from hub.policy import (
@@ -30,7 +31,7 @@ from hub.policy import (
 from hub.store import audit
 from hub.store.desk_tables import AnnouncementRow, AnnouncementSeenRow
 from hub.store.ids import new_id
-from hub.store.tables import IdempotencyRow, PersonRow, TenantRow
+from hub.store.tables import PersonRow, TenantRow
 from hub.tenant_paths import TenantPaths
 
 LEVELS = ("info", "warning")
@@ -227,13 +228,7 @@ def _new_row(session: Session, actor: Actor, wish: Wish, now: datetime) -> Annou
         created_by=actor.person_id, created_at=now, starts_at=starts_at, ends_at=ends_at,
     )  # fmt: skip
     session.add(row)
-    if wish.key:
-        session.add(
-            IdempotencyRow(
-                person_id=actor.person_id, key=wish.key, fingerprint=wish.fingerprint,
-                workload_id=row.id, at=now,
-            )
-        )  # fmt: skip
+    idempotency.remember(session, actor.person_id, wish.key, wish.fingerprint, row.id, now)
     session.flush()
     audit.record(
         session, now, actor.person_id, "announce", row.id, row.tenant_id,
@@ -243,14 +238,8 @@ def _new_row(session: Session, actor: Actor, wish: Wish, now: datetime) -> Annou
 
 
 def _earlier(session: Session, actor: Actor, wish: Wish) -> AnnouncementRow | None:
-    known = session.get(IdempotencyRow, (actor.person_id, wish.key)) if wish.key else None
-    if known is None:
-        return None
-    if known.fingerprint != wish.fingerprint:
-        raise Conflict(
-            "this idempotency key was used for another request", next="use a new key for each"
-        )
-    return session.get(AnnouncementRow, known.workload_id)
+    made = idempotency.answered(session, actor.person_id, wish.key, wish.fingerprint)
+    return session.get(AnnouncementRow, made) if made else None
 
 
 def _demand_may(

@@ -10,12 +10,8 @@ from datetime import datetime, timedelta
 
 from sqlmodel import Session, col, select, update
 
-from catalog.errors import Conflict, Refused
-from catalog.inventory import Placement
-from catalog.offers import cost_of
-from catalog.units import WHOLE, format_credits, format_duration
-from hub import budgets, faults, history, leaving, quarantine
-from hub.alone import alone
+from catalog.units import format_credits, format_duration
+from hub import faults, held_credits, held_shares, history, leaving, quarantine
 from hub.control_context import Control
 from hub.endings import (
     FAULTS,
@@ -28,14 +24,10 @@ from hub.endings import (
     time_left,
     used_until,
 )
-from hub.lifecycle import EndReason, Status, Target, require_move
+from hub.lifecycle import EndReason, Status, Target
+from hub.moves import end, move
 from hub.store import money
-from hub.store.ids import new_id
-from hub.store.tables import AttemptRow, DeviceRow, ShareRow, WorkloadRow
-from hub.world import ACCEPT_WITHIN, Limits, read_world
-from quotas import ledger
-from quotas.admission import Planner
-from quotas.ledger import Posting
+from hub.store.tables import AttemptRow, WorkloadRow
 from spawners.engine import EndCause, Exit
 
 SEEN_EVERY = timedelta(minutes=1)
@@ -52,149 +44,22 @@ class Step:
     READY = "ready"
 
 
-def grant_what_fits(control: Control) -> list[WorkloadRow]:
-    """Give their place to all whose turn is now, in one transaction, if it may be paid now."""
-    granted: list[WorkloadRow] = []
-    if control.draining:
-        return []
+def mark_step(control: Control, attempt_ids: Collection[str], step: str) -> set[str]:
+    """Remember before proceeding, of all of them in one transaction. Returns those that have not
+    ended meanwhile."""
     with control.store.write() as session:
-        now = control.clock.now()  # as the writer: after every release that it is about to see
-        budgets.let_back(control, session)
-        limits = Limits(session)
-        world = read_world(control, session, limits)
-        if not world.queue and not world.holds:
-            return []
-        planner = Planner(world, control.placer, now, words=False)
-        slots = control.promised = planner.slots
-        told = leaving.tell_victims(session, slots, now)
-        told += leaving.tell_recalled(session, planner.recalls.values(), now)
-        for workload_id, slot in slots.items():
-            if slot.at == now and slot.placement is not None:
-                row = session.get_one(WorkloadRow, workload_id)
-                with alone(f"the grant of {workload_id}"), session.begin_nested():
-                    if _grant(control, session, row, slot.placement, now, slot.reservation):
-                        leaving.tell_lent(session, row, slot, now)
-                        granted.append(row)
-                    else:
-                        told.append(row)
-    for row in [*granted, *told]:
-        history.hint(control.bus, row)
-    return granted
-
-
-def _grant(
-    control: Control, session: Session, row: WorkloadRow, placement: Placement, now: datetime,
-    reservation: str,
-) -> bool:  # fmt: skip
-    """False when it may not be paid now: it waits on."""
-    number = len(session.exec(select(AttemptRow.id).where(AttemptRow.workload_id == row.id)).all())
-    span = timedelta(seconds=row.duration_s)
-    attempt = AttemptRow(
-        id=new_id("a"), workload_id=row.id, tenant_id=row.tenant_id, payer=row.payer,
-        person_id=row.person_id, number=number + 1, node=placement.node, cpu_milli=row.cpu_milli,
-        memory_bytes=row.memory_bytes, gpu_milli=placement.gpu_milli,
-        price_per_hour=row.price_per_hour, held=cost_of(row.price_per_hour, span),
-        created_at=now, lease_ends_at=now + span, reservation=reservation,
-    )  # fmt: skip
-    try:
-        with session.begin_nested():
-            session.add(attempt)
-            session.flush()
-            budgets.demand_grant(control, session, row, attempt)
-            _post(session, row, attempt, ledger.hold(attempt.held), "hold", now, "set aside")
-            hold_shares(session, attempt, placement, control)
-    except Refused as error:
-        # What was left when it was asked for has gone to another workload since.
-        _set_aside(session, row, error, now)
-        return False
-    row.attempt_id = attempt.id
-    row.again, row.reason_code, row.reason, row.next = False, "", "", ""
-    if row.notify:
-        move(row, Status.OFFERED)
-        row.offered_until = now + ACCEPT_WITHIN
-        history.tell_event(session, row, now, "it is your turn: held for ten minutes")
-        history.tell_notice(
-            session, row, now, "your-turn",
-            f"{row.name}: it is your turn. Start it within ten minutes.", mail=True,
-        )  # fmt: skip
-    else:
-        move(row, Status.STARTING)
-        history.tell_event(session, row, now, "granted")
-    session.add(row)
-    session.flush()
-    return True
-
-
-def _set_aside(session: Session, row: WorkloadRow, error: Refused, now: datetime) -> None:
-    """It keeps its place in the queue, and nothing is planned for it until it may be paid."""
-    row.reason_code = budgets.held_back_by(error)
-    row.reason, row.next = error.message, error.next
-    row.version += 1
-    session.add(row)
-    session.flush()
-    history.tell_event(session, row, now, f"waits: {error.message}")
-    text = f"{row.name} waits until it may be paid: {error.message}. Or {error.next}."
-    history.tell_notice(session, row, now, "waits", text, mail=True)
-
-
-def hold_shares(
-    session: Session, attempt: AttemptRow, placement: Placement, control: Control
-) -> None:
-    """Take the shares; the database refuses what would exceed a device."""
-    models = {d.id: d for node in control.nodes for d in node.devices}
-    for share in placement.shares:
-        device = models[share.device_id]
-        if session.get(DeviceRow, share.device_id) is None:
-            session.add(DeviceRow(id=device.id, node=placement.node, model=device.model))
-            session.flush()
-        changed = session.exec(
-            update(DeviceRow)
-            .where(col(DeviceRow.id) == share.device_id)
-            .where(col(DeviceRow.held_milli) + share.milli <= WHOLE)
-            .values(held_milli=col(DeviceRow.held_milli) + share.milli)
-        )
-        if changed.rowcount != 1:
-            raise Conflict(f"{share.device_id} has no {share.milli} milli-GPU free", next="wait")
-        session.add(
-            ShareRow(
-                attempt_id=attempt.id, device_id=share.device_id, milli=share.milli,
-                memory_mib=share.memory_mib, mode=share.mode, emulated=share.emulated,
-                model=device.model, profile=share.profile, start=share.start,
+        live = session.exec(
+            select(AttemptRow).where(
+                col(AttemptRow.id).in_(attempt_ids), col(AttemptRow.released_at).is_(None)
             )
-        )  # fmt: skip
-    session.flush()
-
-
-def accept(control: Control, row_id: str) -> None:
-    """The person takes the turn that was held: it starts, with its whole lease before it. Raises
-    Conflict when the turn is over."""
-    now = control.clock.now()
-    with control.store.write() as session:
-        row = session.get_one(WorkloadRow, row_id)
-        if row.offered_until is None or row.offered_until <= now:
-            raise Conflict("the ten minutes for which it was held are over", next="launch it again")
-        attempt = session.get_one(AttemptRow, row.attempt_id)
-        move(row, Status.STARTING)
-        row.offered_until = None
-        attempt.lease_ends_at = now + timedelta(seconds=row.duration_s)
-        history.tell_event(session, row, now, "accepted")
-        session.add_all([row, attempt])
-    history.hint(control.bus, row)
-    control.wake()
-
-
-def mark_step(control: Control, attempt_id: str, step: str) -> bool:
-    """Remember before proceeding. False when the attempt has ended meanwhile."""
-    with control.store.write() as session:
-        attempt = session.get_one(AttemptRow, attempt_id)
-        if attempt.released_at is not None:
-            return False
-        if attempt.step != Step.READY:
-            attempt.step = step
-        if step == Step.LAUNCHED and attempt.launched_at is None:
-            attempt.launched_at = control.clock.now()
-        session.add(attempt)
-        return True
+        ).all()
+        for attempt in live:
+            if attempt.step != Step.READY:
+                attempt.step = step
+            if step == Step.LAUNCHED and attempt.launched_at is None:
+                attempt.launched_at = control.clock.now()
+        session.add_all(live)
+        return {attempt.id for attempt in live}
 
 
 def mark_ready(control: Control, attempt_id: str, notes: Sequence[str] = ()) -> None:
@@ -283,8 +148,8 @@ def turn_to_rescue(control: Control, attempt_id: str, note: str) -> None:
         if attempt.rescue:
             return
         row = session.get_one(WorkloadRow, attempt.workload_id)
-        _free_shares(session, attempt, now)
-        _close_hold(session, row, attempt, 0, now)
+        held_shares.free(session, attempt, now)
+        held_credits.close(session, row, attempt, 0, now)
         attempt.rescue, attempt.price_per_hour, attempt.gpu_milli = True, 0, 0
         attempt.cpu_milli, attempt.memory_bytes = RESCUE_CPU_MILLI, RESCUE_BYTES
         attempt.notes = [*attempt.notes, note]
@@ -321,13 +186,13 @@ def _close(
     ending = ending_of(row, attempt, exit_, faults.before(session, attempt))
     if ending.reason in FAULTS and exit_.cause is not EndCause.LOST:
         attempt.go_reason = ending.reason
-    used = used_cost(attempt, used_until(attempt, exit_))
-    lost = used - used_cost(attempt, paid_until(row, attempt, exit_))
+    used = held_credits.used_cost(attempt, used_until(attempt, exit_))
+    lost = used - held_credits.used_cost(attempt, paid_until(row, attempt, exit_))
     left = time_left(row, attempt, exit_)
     release(session, row, attempt, now, used=used, ended_at=exit_.ended_at)
     if lost > 0:
         cause = money.Cause(
-            _posting_key(attempt, "lost"), "system", now, "lost by a fault, not by you", row.id,
+            held_credits.posting_key(attempt, "lost"), "system", now, "lost by a fault, not by you", row.id,
             attempt.id,
         )  # fmt: skip
         money.refund_lost(session, attempt, lost, cause)
@@ -376,9 +241,9 @@ def release(
     ended_at: datetime | None = None,
 ) -> None:  # fmt: skip
     """Free the shares and end the hold: `used` micro-credits are paid, the rest goes back."""
-    _free_shares(session, attempt, now)
+    held_shares.free(session, attempt, now)
     paid = min(used, attempt.held)
-    _close_hold(session, row, attempt, used, now)
+    held_credits.close(session, row, attempt, used, now)
     row.cost += paid
     attempt.ended_at, attempt.released_at = ended_at or now, now
     session.add(attempt)
@@ -400,101 +265,3 @@ def _as_seen(attempt: AttemptRow, exit_: Exit) -> Exit:
         return exit_
     last = max(attempt.seen_at or attempt.ready_at, attempt.ready_at) + SEEN_EVERY
     return replace(exit_, ended_at=min(exit_.ended_at, last))
-
-
-def used_cost(attempt: AttemptRow, until: datetime) -> int:
-    """What the attempt has used by `until`: from when it could be used, never past its lease."""
-    if attempt.ready_at is None:
-        return 0
-    until = min(until, attempt.lease_ends_at)
-    return min(attempt.held, cost_of(attempt.price_per_hour, until - attempt.ready_at))
-
-
-def was_extended(session: Session, attempt: AttemptRow, key: str) -> bool:
-    """Whether the extension of this key was made already."""
-    return money.was_posted(session, _posting_key(attempt, _extend_key(key)))
-
-
-def extend_lease(
-    control: Control, session: Session, row: WorkloadRow, by: timedelta, key: str, actor: str
-) -> None:
-    """A longer lease, held for in the ledger, once for each key; the engine is told by the
-    reconciler. The caller has seen in the same transaction that the attempt is live."""
-    now = control.clock.now()
-    attempt = session.get_one(AttemptRow, row.attempt_id)
-    more = cost_of(attempt.price_per_hour, by)
-    posting = ledger.hold(more)
-    budgets.demand_extension(control, session, row, attempt, by)
-    if not _post(session, row, attempt, posting, _extend_key(key), now, "set aside", actor):
-        return
-    attempt.held += more
-    attempt.lease_ends_at += by
-    attempt.warned = 0
-    row.duration_s += int(by.total_seconds())
-    history.tell_event(session, row, now, "extended")
-    session.add_all([row, attempt])
-
-
-def _extend_key(key: str) -> str:
-    return f"extend:{key}"
-
-
-def end(
-    session: Session, row: WorkloadRow, status: Status, reason: EndReason, text: str,
-    at: datetime, *, next: str = "",
-) -> None:  # fmt: skip
-    """The last move of a workload."""
-    move(row, status)
-    row.reason_code, row.reason, row.next, row.ended_at = reason, text, next, at
-    row.target, row.offered_until = Target.STOPPED, None
-    history.tell_event(session, row, at, text)
-    session.add(row)
-    session.flush()
-
-
-def move(row: WorkloadRow, status: Status) -> None:
-    """One legal move; raises Conflict for any other."""
-    require_move(Status(row.status), status)
-    row.status = status
-    row.version += 1
-
-
-def _free_shares(session: Session, attempt: AttemptRow, now: datetime) -> None:
-    shares = session.exec(
-        select(ShareRow).where(
-            ShareRow.attempt_id == attempt.id, col(ShareRow.released_at).is_(None)
-        )
-    ).all()
-    for share in shares:
-        share.released_at = now
-        session.add(share)
-        session.exec(
-            update(DeviceRow)
-            .where(col(DeviceRow.id) == share.device_id)
-            .values(held_milli=col(DeviceRow.held_milli) - share.milli)
-        )
-
-
-def _close_hold(
-    session: Session, row: WorkloadRow, attempt: AttemptRow, used: int, now: datetime
-) -> None:
-    never_ran = attempt.ready_at is None
-    postings = ledger.refund(attempt.held) if never_ran else ledger.close(attempt.held, used)
-    for posting in postings:
-        text = {"settle": "used", "release": "not used", "refund": "never ran"}[posting.kind]
-        _post(session, row, attempt, posting, posting.kind, now, text)
-    attempt.held = 0
-    session.add(attempt)
-
-
-def _post(
-    session: Session, row: WorkloadRow, attempt: AttemptRow, posting: Posting, key: str,
-    at: datetime, text: str, actor: str = "system",
-) -> bool:  # fmt: skip
-    """False when it was posted before; nothing changes then."""
-    cause = money.Cause(_posting_key(attempt, key), actor, at, text, row.id, attempt.id)
-    return money.post(session, money.Owner(row.payer, row.person_id), posting, cause)
-
-
-def _posting_key(attempt: AttemptRow, key: str) -> str:
-    return f"{attempt.id}:{key}"

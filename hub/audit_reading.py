@@ -1,10 +1,12 @@
 """Reading the audit: administrators of tenants see the lines of theirs."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlmodel import Session, col, select
 
+from hub import audit_words
 from hub.control_context import Control
 from hub.policy import ANYBODY_OF_SITE, Action, Actor, allowed, require, tenant_object
 from hub.store import audit
@@ -30,11 +32,12 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A line, with logins of the people that it names."""
+    """A line, with logins of the people that it names, and its facts in words."""
 
     row: AuditRow
     actor_login: str
     object_login: str
+    told: dict[str, str]
 
 
 def find(control: Control, actor: Actor, asked: Asked) -> list[Entry]:
@@ -62,8 +65,14 @@ def find(control: Control, actor: Actor, asked: Asked) -> list[Entry]:
         if asked.before:
             query = query.where(col(AuditRow.id) < asked.before)
         rows = session.exec(query).all()
-        logins = _logins(session, {row.actor for row in rows} | {row.object for row in rows})
-    return [Entry(row, logins.get(row.actor, ""), logins.get(row.object, "")) for row in rows]
+        logins = _logins(session, {id_ for row in rows for id_ in _named(row)})
+    return [
+        Entry(
+            row, logins.get(row.actor, ""), logins.get(row.object, ""),
+            audit_words.told(row.detail, logins),
+        )
+        for row in rows
+    ]  # fmt: skip
 
 
 def verify(control: Control, actor: Actor, noted: str) -> Soundness:
@@ -75,6 +84,12 @@ def verify(control: Control, actor: Actor, noted: str) -> Soundness:
 
 def _ids_of(session: Session, login: str) -> list[str]:
     return list(session.exec(select(PersonRow.id).where(PersonRow.login == login)))
+
+
+def _named(row: AuditRow) -> Iterator[str]:
+    """Ids of people, and of other things."""
+    yield from (row.actor, row.object)
+    yield from (str(row.detail[fact]) for fact in audit_words.PEOPLE if fact in row.detail)
 
 
 def _logins(session: Session, ids: set[str]) -> dict[str, str]:

@@ -4,9 +4,10 @@ What a lease may come to use is set aside in every period that it touches, befor
 extended; so no budget is overspent, whatever runs at once.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import cached_property
 from zoneinfo import ZoneInfo
 
 from sqlmodel import Session, col, select
@@ -61,16 +62,68 @@ class _Open:
     days: day_use.Days
 
 
+class Books:
+    """What the budgets of all people are added up from, each part read when it is first needed and
+    then kept: many may look into the same books. Whoever grants enters each grant into them."""
+
+    def __init__(
+        self, session: Session, zone: ZoneInfo, *, paths: TenantPaths | None = None
+    ) -> None:
+        quotas = session.exec(
+            select(QuotaRow).where(
+                col(QuotaRow.dimension).in_([one.value for one in USED_UP]),
+                col(QuotaRow.limit).is_not(None),
+            )
+        )
+        self.limits = {
+            (row.tenant_id, row.person_id, Dimension(row.dimension)): row for row in quotas
+        }
+        self._session, self._zone, self._paths = session, zone, paths
+
+    def complete(self) -> "Books":
+        """Read the rest now: the session is about to end."""
+        if self.limits:
+            _ = self.tenants, self.paths, self.uncounted, self.spent
+        return self
+
+    @cached_property
+    def tenants(self) -> Sequence[tuple[str, str]]:
+        """Ids and names."""
+        return self._session.exec(select(TenantRow.id, TenantRow.name)).all()
+
+    @cached_property
+    def paths(self) -> TenantPaths:
+        return self._paths or TenantPaths(self._session)
+
+    @cached_property
+    def uncounted(self) -> "list[_Open]":
+        return _uncounted(self._zone, self._session)
+
+    @cached_property
+    def spent(self) -> dict[str, int]:
+        """Micro-credits by tenant."""
+        return money.used_by_tenant(self._session)
+
+    def enter(self, attempt: AttemptRow, row: WorkloadRow) -> None:
+        """A grant of the same transaction, with what it set aside: it counts for those after it. Call
+        it for each, once its hold is in the ledger."""
+        if not self.limits:
+            return
+        if "uncounted" in self.__dict__:
+            owner = Owner(attempt.tenant_id, attempt.person_id)
+            self.uncounted.append(_Open(owner, lease_of(attempt, row), {}))
+        if "spent" in self.__dict__:
+            self.spent[attempt.payer] = self.spent.get(attempt.payer, 0) + attempt.held
+
+
 def uses_of(
-    control: Control, session: Session, owner: Owner, *, without: str = ""
+    control: Control, session: Session, owner: Owner, *, books: Books | None = None
 ) -> tuple[Use, ...]:
     """The budgets that somebody's work counts against, the person's own first, with what is used of
-    them, as of this transaction. `without` leaves one attempt out of account."""
-    scoped = list(_scoped(session, owner))
-    if not scoped:
-        return ()
-    zone, found = control.settings.zone, _uncounted(control.settings.zone, session, without)
-    return tuple(_use(control, session, one, found, zone) for one in scoped)
+    them, as of this transaction, or of the one that `books` were read in."""
+    zone = control.settings.zone
+    books = books or Books(session, zone)
+    return tuple(_use(control, session, one, books, zone) for one in _scoped(books, owner))
 
 
 def judge(
@@ -95,7 +148,19 @@ def judge(
     return Denied(code, found.text, found.next)
 
 
-def asked_by(control: Control, session: Session, owner: Owner) -> dict[str, Lease]:
+def start_matters(uses: Iterable[Use], ask: Ask) -> bool:
+    """Whether `judge` must be told when and where a lease would begin: for a budget of a period, and
+    for GPU-hours of what may take more of one device than of another."""
+    return any(
+        use.budget.period is not Period.NEVER
+        or (use.budget.dimension is not Dimension.CREDITS and (ask.count or ask.whole_node))
+        for use in uses
+    )
+
+
+def asked_by(
+    control: Control, session: Session, owner: Owner, paths: TenantPaths
+) -> dict[str, Lease]:
     """What somebody's workloads in the queue would use if they began now, by workload id: those
     that count together with the owner's."""
     rows = session.exec(
@@ -104,7 +169,6 @@ def asked_by(control: Control, session: Session, owner: Owner) -> dict[str, Leas
             col(WorkloadRow.reason_code).not_in(HELD_BACK),
         )
     )  # fmt: skip
-    paths = TenantPaths(session)
     course = paths.course_of(owner.tenant_id)
     return {
         row.id: _lease_now(control, row) for row in rows if paths.course_of(row.tenant_id) == course
@@ -153,13 +217,17 @@ def _most_of(ask: Ask, node: Node) -> int:
     return ask.count * max((milli_of(ask, device) or 0 for device in node.devices), default=0)
 
 
-def demand_grant(
-    control: Control, session: Session, row: WorkloadRow, attempt: AttemptRow
-) -> None:  # fmt: skip
-    """Raise Refused when a new attempt could overspend a budget. It is in the session already."""
+def books_for_grants(control: Control, session: Session, paths: TenantPaths) -> Books:
+    """Books for all that is granted in this transaction; what has ended is counted before."""
     day_use.count_ended(session, control.settings.zone)
-    owner = Owner(row.tenant_id, row.person_id)
-    uses = uses_of(control, session, owner, without=attempt.id)
+    return Books(session, control.settings.zone, paths=paths)
+
+
+def demand_grant(
+    control: Control, session: Session, row: WorkloadRow, attempt: AttemptRow, books: Books
+) -> None:
+    """Raise Refused when a new attempt could overspend a budget. It is not in the session yet."""
+    uses = uses_of(control, session, Owner(row.tenant_id, row.person_id), books=books)
     _demand(first_over(uses, lease_of(attempt, row), control.settings.zone))
 
 
@@ -203,20 +271,13 @@ def _demand(found: OverBudget | None) -> None:
         raise Refused(found.text, next=found.next, code="credits" if credits_ else "quota")
 
 
-def _scoped(session: Session, owner: Owner) -> Iterator[_Scoped]:
+def _scoped(books: Books, owner: Owner) -> Iterator[_Scoped]:
     """What is set for the person goes before what is set for each, the nearest tenant's word
     counts; then the tenants upward."""
-    quotas = session.exec(
-        select(QuotaRow).where(
-            col(QuotaRow.dimension).in_([one.value for one in USED_UP]),
-            col(QuotaRow.limit).is_not(None),
-        )
-    )
-    rows = {(row.tenant_id, row.person_id, Dimension(row.dimension)): row for row in quotas}
+    rows = books.limits
     if not rows:
         return
-    tenants = session.exec(select(TenantRow.id, TenantRow.name)).all()
-    paths = TenantPaths(session)
+    tenants, paths = books.tenants, books.paths
     path, course = paths.of(owner.tenant_id), paths.course_of(owner.tenant_id)
     together = frozenset(id for id, _ in tenants if paths.course_of(id) == course)
     for dimension in USED_UP:
@@ -236,11 +297,11 @@ def _budget(row: QuotaRow, label: str) -> Budget:
     return Budget(label, Dimension(row.dimension), row.limit or 0, Period(row.period))
 
 
-def _uncounted(zone: ZoneInfo, session: Session, without: str) -> list[_Open]:
+def _uncounted(zone: ZoneInfo, session: Session) -> list[_Open]:
     rows = session.exec(
         select(AttemptRow, WorkloadRow)
         .join(WorkloadRow, col(WorkloadRow.id) == AttemptRow.workload_id)
-        .where(AttemptRow.counted == "", AttemptRow.id != without)
+        .where(AttemptRow.counted == "")
     ).all()
     ended = [attempt.id for attempt, _ in rows if attempt.released_at is not None]
     paid = day_use.paid_by_attempt(session, ended) if ended else {}
@@ -255,18 +316,15 @@ def _uncounted(zone: ZoneInfo, session: Session, without: str) -> list[_Open]:
     return found
 
 
-def _use(
-    control: Control, session: Session, scoped: _Scoped, uncounted: list[_Open], zone: ZoneInfo
-) -> Use:
+def _use(control: Control, session: Session, scoped: _Scoped, books: Books, zone: ZoneInfo) -> Use:
     budget = scoped.budget
     if budget.dimension is Dimension.CREDITS and budget.period is Period.NEVER:
         # The ledger knows it to the last millionth, and holds what the live leases may cost.
-        by_tenant = money.used_by_tenant(session)
-        used = sum(by_tenant.get(tenant, 0) for tenant in scoped.tenant_ids)
+        used = sum(books.spent.get(tenant, 0) for tenant in scoped.tenant_ids)
         return Use(budget, used, {}, ())
     first, _ = span_at(budget.period, control.clock.now(), zone).days(zone)
     days = _counted(session, scoped, first)
-    mine = [one for one in uncounted if scoped.counts(one.owner)]
+    mine = [one for one in books.uncounted if scoped.counts(one.owner)]
     for one in mine:
         for day, amounts in one.days.items():
             day_ = day.isoformat()

@@ -12,12 +12,13 @@ from typing import Any
 
 import aiohttp
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from anyio.to_thread import current_default_thread_limiter
 
 from catalog.errors import BadSetup, PerijoveError
 from hub import starting
 from hub.api import app as public
 from hub.api import internal
+from hub.bounded_http import BoundedHttp
 from hub.control_context import Control
 from hub.courses.material_keeper import MaterialKeeper
 from hub.hub_api import HubApi
@@ -25,15 +26,22 @@ from hub.mail import Mailer
 from hub.people import SignIns
 from hub.reconciler import BEAT_S, Reconciler
 from hub.settings import PORTAL_PREFIX, Settings
+from hub.templates import TemplateKeeper
+from hub.warming import ClassWarmer
 from hub.wiring import build_control
 
 log = logging.getLogger("perijove.control")
 
+KEEP_ALIVE_S = 75
+"""Longer than the portal and the Hub keep a connection that rests: or one of them would send into one
+that is just being closed."""
+THREADS = 16
+"""That answer requests. They share one interpreter: more of them only take turns more often."""
 EX_CONFIG = 78
 """Exit code for what only the operator can mend; the supervisor does not restart after it."""
 
 
-class OwnerOnly(H11Protocol):
+class OwnerOnly(BoundedHttp):
     """Closes a connection on the socket unless its peer has this process's uid, or is root."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -57,6 +65,7 @@ class _Server(uvicorn.Server):
 async def serve(settings: Settings, control: Control) -> None:
     """Until TERM or INT."""
     starting.prepare_spaces(control)
+    current_default_thread_limiter().total_tokens = THREADS
     control.bus.attach(asyncio.get_running_loop())
     async with HubApi(settings.internal_url("hub"), settings.secret("hub_control")) as hub:
         reconciler = Reconciler(control, hub)
@@ -64,11 +73,12 @@ async def serve(settings: Settings, control: Control) -> None:
         outer = public.build(control, hub, lambda: not_ready(control, hub, reconciler))
         inner = internal.build(control, hub, SignIns())
         servers = [
-            _server(outer, host="127.0.0.1", port=settings.ports["control"]),
+            _server(outer, host="127.0.0.1", port=settings.ports["control"], http=BoundedHttp),
             _server(inner, uds=str(settings.socket), http=OwnerOnly),
         ]
         _stop_on_signals(servers)
-        rounds = (reconciler.run(), mailer.run(), MaterialKeeper(control).run())
+        keepers = (MaterialKeeper(control), TemplateKeeper(control), ClassWarmer(control))
+        rounds = (reconciler.run(), mailer.run(), *(keeper.run() for keeper in keepers))
         tasks = [asyncio.create_task(round_) for round_ in rounds]
         try:
             await asyncio.gather(*(server.serve() for server in servers))
@@ -108,7 +118,7 @@ def _touch(control: Control) -> None:
 def _server(app: Any, **where: Any) -> _Server:
     config = uvicorn.Config(
         app, log_config=None, access_log=False, server_header=False, lifespan="off",
-        timeout_graceful_shutdown=3, **where,
+        timeout_graceful_shutdown=3, timeout_keep_alive=KEEP_ALIVE_S, **where,
     )  # fmt: skip
     return _Server(config)
 

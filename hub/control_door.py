@@ -16,6 +16,7 @@ class ControlDoor:
 
     def __init__(self, socket: Path) -> None:
         self._socket = str(socket)
+        self._kept: aiohttp.ClientSession | None = None
 
     async def call(
         self, method: str, path: str, body: dict[str, Any] | None = None, *, patience_s: float = 0
@@ -34,14 +35,19 @@ class ControlDoor:
                     ) from error
                 await asyncio.sleep(_RETRY_S)
 
+    def _session(self) -> aiohttp.ClientSession:
+        """One for all calls, for as long as the process lives: its connections are used again."""
+        if self._kept is None:
+            self._kept = aiohttp.ClientSession(
+                connector=aiohttp.UnixConnector(self._socket, limit=0, keepalive_timeout=60),
+                timeout=aiohttp.ClientTimeout(total=90),
+            )
+        return self._kept
+
     async def _once(self, method: str, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
-        timeout = aiohttp.ClientTimeout(total=90)
-        async with (
-            aiohttp.ClientSession(
-                connector=aiohttp.UnixConnector(self._socket), timeout=timeout
-            ) as session,
-            session.request(method, f"http://control/internal{path}", json=body) as answer,
-        ):
+        async with self._session().request(
+            method, f"http://control/internal{path}", json=body
+        ) as answer:
             found = await answer.json()
         if answer.ok:
             return dict(found)

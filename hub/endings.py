@@ -154,6 +154,8 @@ def _own_end(  # noqa: PLR0911 (one return for each cause)
             return Ended(Status.STOPPED, EndReason.LEASE_ENDED, "its time was up", "relaunch it")
         case _ if row.reason_code == EndReason.START_FAILED:
             return _start_failed(row.reason)
+        case _ if row.reason_code == EndReason.IDLE:
+            return Ended(Status.STOPPED, EndReason.IDLE, row.reason, "start it again")
         case _ if row.target == Target.STOPPED:
             return Ended(Status.STOPPED, EndReason(row.reason_code), row.reason)
         case EndCause.STOPPED:

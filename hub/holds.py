@@ -21,7 +21,15 @@ from hub.bus import Hint
 from hub.control_context import Control
 from hub.policy import absent
 from hub.store.ids import new_id
-from hub.store.tables import AttemptRow, NoticeRow, ReservationRow, WindowRow, WorkloadRow
+from hub.store.tables import (
+    AttemptRow,
+    NoticeRow,
+    ReservationRow,
+    TenantRow,
+    WindowRow,
+    WorkloadRow,
+)
+from hub.tenant_paths import TenantPaths
 from quotas.claims import Claim
 from quotas.limits import Scope
 from quotas.profile import can_be_lent
@@ -248,6 +256,9 @@ def read_holds(
 ) -> tuple[Hold, ...]:
     """All that is held now or will be within sight, less what members use."""
     now, claims = control.clock.now(), list(claims)
+    if not live_rows(session, now):  # on most sites, most of the time
+        control.held = {}
+        return ()
     until = now + ahead(control, session)
     bookings = read_bookings(session, scopes_of, claims, now, until)
     control.held = arrange(bookings, scene_of(control, claims, now), control.held)
@@ -334,15 +345,22 @@ def _write_down(control: Control, row: ReservationRow, window: Window, now: date
                 seen.released_at, seen.release_reason = None, ""
         elif seen.released_at is None:
             seen.released_at, seen.release_reason = now, NO_SHOW
-            _tell_no_show(session, row, window, now)
+            if now < window.ends_at:  # else there is nothing left that anybody could do
+                _tell_no_show(session, row, window, now)
         session.add(seen)
     control.bus.tell(Hint("notices", row.created_by))
 
 
 def _tell_no_show(session: Session, row: ReservationRow, window: Window, now: datetime) -> None:
+    when = window.shown(rule_of(row).zone)
+    if _somebody_works(session, row.tenant_id, window.starts_at):
+        why = f"who is here came before {when}, on places of their own"
+    else:
+        why = f"nobody came to {when}"
+    tenant = session.get_one(TenantRow, row.tenant_id).name
     text = (
-        f"{row.name}: nobody came to {window.shown(rule_of(row).zone)}, so its places were given"
-        " up. Who comes now waits their turn like everybody."
+        f"{row.name} of {tenant}: {why}, so the places that were held are given up. Who comes now"
+        " waits their turn like everybody."
     )
     session.add(
         NoticeRow(
@@ -350,3 +368,14 @@ def _tell_no_show(session: Session, row: ReservationRow, window: Window, now: da
             kind="window-released", text=text, at=now, mail_due=True,
         )
     )  # fmt: skip
+
+
+def _somebody_works(session: Session, tenant_id: str, since: datetime) -> bool:
+    """Whether anything of the tenant, or of one below it, has held a place since before a moment."""
+    paths = TenantPaths(session)
+    working = session.exec(
+        select(AttemptRow.tenant_id)
+        .where(col(AttemptRow.released_at).is_(None), AttemptRow.created_at < since)
+        .distinct()
+    )
+    return any(tenant_id in paths.of(one) for one in working)

@@ -1,9 +1,9 @@
 """Control's client of the Hub's REST API. Every call is safe to repeat."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Self
 from urllib.parse import quote
 
@@ -31,6 +31,9 @@ class HubApi:
         self._url = f"{url}/hub/api"
         self._headers = {"Authorization": f"token {token}"}
         self._session: aiohttp.ClientSession | None = None
+        self._asked: dict[str, asyncio.Task[str]] = {}
+        """Whose token it is: the question under way, and the one after it."""
+        self._next: dict[str, asyncio.Task[str]] = {}
 
     async def __aenter__(self) -> Self:
         connector = aiohttp.TCPConnector(limit=200)
@@ -50,10 +53,31 @@ class HubApi:
         return True
 
     async def owner_of(self, token: str) -> str:
-        """The Hub name behind a person's token that has the API's scope; asked anew each time.
+        """The Hub name behind a person's token that has the API's scope; asked anew each time. Those
+        who come while it is being asked share the next question: it begins after they came.
 
         Raises NotSignedIn, or Unavailable while the Hub is down.
         """
+        question = self._next.get(token)
+        if question is None:
+            before = self._asked.get(token)
+            question = asyncio.create_task(self._owner_after(before, token))
+            self._next[token] = question
+            question.add_done_callback(lambda done: done.cancelled() or done.exception())
+        # One of those who share it may go away; the others still want to know.
+        return await asyncio.shield(question)
+
+    async def _owner_after(self, before: asyncio.Task[str] | None, token: str) -> str:
+        if before is not None:
+            await asyncio.wait([before])
+        mine = self._asked[token] = self._next.pop(token)
+        try:
+            return await self._owner_now(token)
+        finally:
+            if self._asked.get(token) is mine:
+                del self._asked[token]
+
+    async def _owner_now(self, token: str) -> str:
         status, body = await self._call("GET", "/user", None, token=token)
         if status not in {200, 401, 403, 404}:
             raise Unavailable("the sign-in service (the Hub) is in trouble", next="try again")
@@ -150,20 +174,6 @@ class HubApi:
         status, body = await self._call("PATCH", path, {"user": visitor})
         if status not in {200, 404}:
             raise Unavailable(f"the Hub did not end the share: {_said(status, body)}")
-
-    async def last_active(self) -> dict[str, datetime]:
-        """When each running server was last used, by server name. Empty when the Hub is away: it is
-        only shown."""
-        try:
-            _, body = await self._call("GET", "/users?state=ready&limit=10000", None)
-        except Unavailable:
-            return {}
-        return {
-            name: datetime.fromisoformat(server["last_activity"])
-            for user in body.get("items", [])
-            for name, server in (user.get("servers") or {}).items()
-            if server.get("last_activity")
-        }
 
     async def end_sessions(self, name: str, *, tokens: bool = True) -> None:
         """Every browser session of a person ends now, and with `tokens` every token of theirs:

@@ -12,10 +12,10 @@ from sqlmodel import Session, col, select
 from catalog.units import format_duration
 from hub import announcements, budgets, extending, leases, people, workloads
 from hub.announcements import Shown
-from hub.attempts import used_cost
 from hub.control_context import Control
 from hub.courses import visits
 from hub.extending import SPANS, Extension, extension_of
+from hub.held_credits import used_cost
 from hub.policy import Action, Actor, absent, require
 from hub.store import money
 from hub.store.course_tables import VisitRow

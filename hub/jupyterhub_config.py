@@ -12,6 +12,7 @@ from pathlib import Path
 
 from catalog.clock import SystemClock
 from catalog.errors import BadSetup
+from hub import hub_database
 from hub.auth.authenticator import PerijoveAuthenticator
 from hub.auth.kept import reconcile
 from hub.auth.providers import load_providers
@@ -95,11 +96,13 @@ if settings.subdomains:
 if aside := set_aside_if_damaged(hub_file(settings)):
     # Control knows all that matters: people sign in again, and what runs is found again.
     sys.stderr.write(f"the Hub's database was damaged and is now {aside}; a new one is made\n")
+hub_database.prepare(hub_file(settings))
 c.JupyterHub.db_url = f"sqlite:///{hub_file(settings)}"
 c.JupyterHub.cookie_secret = bytes.fromhex(settings.secret("cookie_secret"))
 c.JupyterHub.pid_file = ""
 c.JupyterHub.upgrade_db = True
 c.JupyterHub.template_paths = [str(Path(__file__).parent / "templates")]
+c.JupyterHub.template_vars = {"api_scope": API_SCOPE}
 c.JupyterHub.last_activity_interval = 300
 
 # ---- sign-in --------------------------------------------------------------------------------
@@ -120,6 +123,9 @@ c.CryptKeeper.keys = [
 ]
 c.JupyterHub.token_expires_in_max_seconds = 90 * 86400
 c.JupyterHub.api_page_max_limit = 100_000  # control lists all running servers at once
+# The services' tokens below are 32 random bytes each: no stretching makes them harder to guess, and it
+# was a sixth of all that the Hub has to do when a class starts.
+c.JupyterHub.trust_user_provided_tokens = True
 c.JupyterHub.oauth_token_expires_in = 12 * 3600
 c.JupyterHub.cookie_max_age_days = 1
 

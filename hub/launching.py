@@ -2,8 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from typing import Any
 
 from sqlmodel import Session, select
@@ -11,26 +12,27 @@ from sqlmodel import Session, select
 from catalog.alternatives import nearby
 from catalog.errors import AccountClosed, BadValue, Conflict, Refused
 from catalog.fitting import milli_of
-from catalog.inventory import Capacity, Mode
+from catalog.inventory import Mode
 from catalog.offers import Answer, Offer, Quantity
-from catalog.placement import NoRoom, Shortage, count_that_fit
-from hub import budgets, environments, history
+from catalog.placement import NoRoom, Shortage
+from hub import budgets, environments, history, idempotency
 from hub.control_context import Control
 from hub.courses import terms
 from hub.lifecycle import Status, Target
+from hub.picture import Picture
 from hub.policy import Actor, absent
 from hub.store import audit, money
 from hub.store.course_tables import CourseRow
 from hub.store.ids import new_id
-from hub.store.tables import IdempotencyRow, PersonRow, TenantRow, WorkloadRow
+from hub.store.tables import PersonRow, TenantRow, WorkloadRow
 from hub.tenant_paths import TenantPaths
-from hub.world import Limits, read_world
+from hub.world import Limits, Outlook, queued_by
+from quotas import admission
 from quotas.admission import Planner, Waiting, World
 from quotas.explain import starting_now
 from quotas.ledger import AccountKind
 from quotas.periods import Lease, Use
-from quotas.profile import Profile, Visitor, can_be_lent
-from quotas.verdict import Code, Denied, Fits, Verdict
+from quotas.verdict import Code, Denied, Fits, Verdict, Waits
 
 MAX_ALTERNATIVES = 3
 MAX_QUEUED_EACH = 50
@@ -39,28 +41,50 @@ MAX_QUEUED_EACH = 50
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What decides about an actor's asks, read once."""
+    """What decides about an actor's asks, as of one transaction, which is open while it is used."""
 
     actor: Actor
     limits: Limits
-    world: World
+    sees: Callable[[], Outlook]
     balance: int
-    planner: Planner
-    budgets: tuple[Use, ...] = ()
-    menu: tuple[Offer, ...] = ()
-    """What the actor may launch where they are at work."""
-    asked: Mapping[str, Lease] = field(default_factory=dict[str, Lease])
-    """What the actor's own workloads in the queue may come to use, by id."""
-    over: Denied | None = None
-    """Nothing is launched where they are at work: the course has ended, or its environment is gone."""
+    budgets: tuple[Use, ...]
+    offers: Callable[[], tuple[Offer, ...]]
+    asks: Callable[[], Mapping[str, Lease]]
+    closed: Callable[[], Denied | None]
 
-    def without(self, control: Control, workload_id: str) -> "Standing":
+    @property
+    def menu(self) -> tuple[Offer, ...]:
+        """What the actor may launch where they are at work."""
+        return self.offers()
+
+    @property
+    def asked(self) -> Mapping[str, Lease]:
+        """What the actor's own workloads in the queue may come to use, by id."""
+        return self.asks()
+
+    @property
+    def over(self) -> Denied | None:
+        """Nothing is launched where they are at work: the course has ended, or its environment is
+        gone."""
+        return self.closed()
+
+    @property
+    def outlook(self) -> Outlook:
+        return self.sees()
+
+    @property
+    def world(self) -> World:
+        return self.outlook.world
+
+    @property
+    def planner(self) -> Planner:
+        return self.outlook.planner
+
+    def without(self, workload_id: str) -> "Standing":
         """The same, as if this workload were not in the queue."""
-        others = tuple(waiting for waiting in self.world.queue if waiting.id != workload_id)
-        world = replace(self.world, queue=others)
-        planner = Planner(world, control.placer, control.clock.now())
         asked = {id_: lease for id_, lease in self.asked.items() if id_ != workload_id}
-        return replace(self, world=world, planner=planner, asked=asked)
+        other = self.outlook.without(workload_id)
+        return replace(self, sees=lambda: other, asks=lambda: asked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,21 +109,34 @@ class Wish:
     """Where it counts and who pays: a course, or a group of one; empty for the person's own."""
 
 
-def standing_of(control: Control, session: Session, actor: Actor) -> Standing:
-    """Read everything a Verdict for `actor` depends on."""
-    limits = Limits(session)
+def standing_of(
+    control: Control, session: Session, actor: Actor, picture: Picture | None = None
+) -> Standing:
+    """Everything a Verdict for `actor` depends on; much of it is read when it is first asked for.
+    With a `picture`, as that shows it: good to look at, not to decide by."""
+    limits = picture.limits(session) if picture else Limits(session)
     owner = money.Owner(actor.tenant_id, actor.person_id)
     wallet = money.Owner(limits.payer_of(actor.tenant_id), actor.person_id)
-    world = read_world(control, session, limits)
     balance = money.balance(session, wallet, AccountKind.WALLET)
-    planner = Planner(world, control.placer, control.clock.now())
-    uses = budgets.uses_of(control, session, owner)
-    asked = budgets.asked_by(control, session, owner) if uses else {}
-    menu = tuple(menu_of(control, session, actor))
-    over = terms.refusal(session, actor.tenant_id, control.clock.now()) or environments.refusal(
-        control.settings, session, actor.tenant_id
+    books = (
+        picture.books(session)
+        if picture
+        else budgets.Books(session, control.settings.zone, paths=limits.paths)
     )
-    return Standing(actor, limits, world, balance, planner, uses, menu, asked, over)
+    uses = budgets.uses_of(control, session, owner, books=books)
+    own = Outlook(control, session, limits)
+
+    def asked() -> Mapping[str, Lease]:
+        return budgets.asked_by(control, session, owner, limits.paths) if uses else {}
+
+    def closed() -> Denied | None:
+        over = terms.refusal(session, actor.tenant_id, control.clock.now())
+        return over or environments.refusal(control.settings, session, actor.tenant_id)
+
+    return Standing(
+        actor, limits, partial(picture.outlook, session) if picture else lambda: own, balance,
+        uses, cache(lambda: tuple(menu_of(control, session, actor))), cache(asked), cache(closed),
+    )  # fmt: skip
 
 
 def acting_in(session: Session, actor: Actor, tenant_id: str) -> Actor:
@@ -133,22 +170,45 @@ def offer_for(control: Control, session: Session, actor: Actor, offer_id: str) -
 
 def judge(control: Control, standing: Standing, answer: Answer) -> Verdict:
     """The Verdict of one decided offer, as if it were asked for now."""
+    if denied := _closed_to(control, standing, answer):
+        return denied
+    waiting = _waiting(control, standing, answer)
+    verdict = standing.planner.check(waiting, answer.cost, standing.balance)
+    if isinstance(verdict, Denied):
+        return verdict
+    return budgets.judge(control, standing.budgets, standing.asked.values(), answer, verdict)
+
+
+def refusal(control: Control, standing: Standing, answer: Answer) -> Denied | None:
+    """The Verdict where it is Denied; None for whatever starts now or later. The queue is planned
+    only where a budget asks when it would start."""
+    if budgets.start_matters(standing.budgets, answer.ask):
+        verdict = judge(control, standing, answer)
+        return verdict if isinstance(verdict, Denied) else None
+    waiting = _waiting(control, standing, answer)
+    denied = _closed_to(control, standing, answer) or admission.refusal(
+        waiting, answer.cost, standing.balance, control.capacity, control.placer
+    )
+    if denied is not None:
+        return denied
+    some = Waits(Code.QUEUE, "", 1, None)
+    verdict = budgets.judge(control, standing.budgets, standing.asked.values(), answer, some)
+    return verdict if isinstance(verdict, Denied) else None
+
+
+def _closed_to(control: Control, standing: Standing, answer: Answer) -> Denied | None:
     if standing.actor.tenant_id not in standing.actor.roles:
         return Denied(
             Code.ROLE,
             "you have no role in the tenant that you belong to",
             "ask its administrator, or work in a course of yours",
         )
-    if denied := standing.over or _engine_refuses(control, answer):
-        return denied
-    now, ask = control.clock.now(), answer.ask
-    waiting = Waiting(
-        "~new", ask, standing.limits.scopes(standing.actor.tenant_id, standing.actor.person_id), now
-    )
-    verdict = standing.planner.check(waiting, answer.cost, standing.balance)
-    if isinstance(verdict, Denied):
-        return verdict
-    return budgets.judge(control, standing.budgets, standing.asked.values(), answer, verdict)
+    return standing.over or _engine_refuses(control, answer)
+
+
+def _waiting(control: Control, standing: Standing, answer: Answer) -> Waiting:
+    scopes = standing.limits.scopes(standing.actor.tenant_id, standing.actor.person_id)
+    return Waiting("~new", answer.ask, scopes, control.clock.now())
 
 
 def judge_with_alternatives(control: Control, standing: Standing, answer: Answer) -> Judged:
@@ -197,17 +257,12 @@ def _engine_refuses(control: Control, answer: Answer) -> Denied | None:
     return None
 
 
-def free_copies(control: Control, standing: Standing, answer: Answer) -> tuple[int, int]:
+def free_copies(standing: Standing, answer: Answer) -> tuple[int, int]:
     """How many of it have room now beside what runs and what is held for others, of how many if
     nothing ran."""
-    now, ask, world, actor = control.clock.now(), answer.ask, standing.world, standing.actor
+    actor = standing.actor
     scopes = standing.limits.scopes(actor.tenant_id, actor.person_id)
-    visitor = Visitor.of(Waiting("~new", ask, scopes, now), borrower=can_be_lent(ask))
-    profile = Profile.of(control.capacity, world.running, world.holds, now)
-    span = (now, now + ask.duration)
-    free = Capacity({name: profile.free(name, span, visitor) for name in profile.nodes})
-    total = count_that_fit(ask, control.capacity, control.placer)
-    return count_that_fit(ask, free, control.placer), total
+    return standing.outlook.copies(answer.ask, scopes)
 
 
 def launch(control: Control, actor: Actor, wish: Wish) -> WorkloadRow:
@@ -228,23 +283,18 @@ def launch_within(control: Control, session: Session, actor: Actor, wish: Wish) 
     if earlier := _earlier(session, actor, wish, fingerprint):
         return earlier
     standing = standing_of(control, session, actor)
-    verdict = judge(control, standing, answer)
-    if isinstance(verdict, Denied):  # else nobody asks for alternatives: others wait to write
-        raise LaunchRefused(judge_with_alternatives(control, standing, answer), verdict)
-    own = f"person:{actor.person_id}"
-    mine = sum(own == w.scopes[0].id.partition("@")[0] for w in standing.world.queue)
+    if denied := refusal(control, standing, answer):
+        raise LaunchRefused(judge_with_alternatives(control, standing, answer), denied)
+    mine = queued_by(session, actor.person_id)
     if mine >= MAX_QUEUED_EACH:
         raise Conflict(
             f"{mine} of your workloads wait already", next="stop some with `perijove stop`"
         )
-    row = _new_workload(control, session, actor, answer, wish)
-    if wish.idempotency_key:
-        session.add(
-            IdempotencyRow(
-                person_id=actor.person_id, key=wish.idempotency_key, fingerprint=fingerprint,
-                workload_id=row.id, at=row.created_at,
-            )
-        )  # fmt: skip
+    payer = standing.limits.payer_of(actor.tenant_id)
+    row = _new_workload(control, session, actor, answer, wish, payer)
+    idempotency.remember(
+        session, actor.person_id, wish.idempotency_key, fingerprint, row.id, row.created_at
+    )
     return row
 
 
@@ -257,14 +307,14 @@ class LaunchRefused(Refused):
 
 
 def _new_workload(
-    control: Control, session: Session, actor: Actor, answer: Answer, wish: Wish
+    control: Control, session: Session, actor: Actor, answer: Answer, wish: Wish, payer: str
 ) -> WorkloadRow:
     now, offer, ask = control.clock.now(), answer.offer, answer.ask
     if not session.get_one(PersonRow, actor.person_id).active:
         raise AccountClosed
     row = WorkloadRow(
         id=new_id("w"), tenant_id=actor.tenant_id, person_id=actor.person_id,
-        payer=TenantPaths(session).payer_of(actor.tenant_id),
+        payer=payer,
         created_by=actor.person_id, kind=offer.spec.kind, name=wish.name or offer.spec.title,
         offer_id=offer.id, offer_title=offer.spec.title, answers=dict(answer.set),
         cpu_milli=ask.cpu_milli, memory_bytes=ask.memory_bytes, gpu_milli=ask.gpu_milli,
@@ -285,16 +335,8 @@ def _new_workload(
 
 
 def _earlier(session: Session, actor: Actor, wish: Wish, fingerprint: str) -> WorkloadRow | None:
-    if not wish.idempotency_key:
-        return None
-    row = session.get(IdempotencyRow, (actor.person_id, wish.idempotency_key))
-    if row is None:
-        return None
-    if row.fingerprint != fingerprint:
-        raise Conflict(
-            "this idempotency key was used for another request", next="use a new key for each"
-        )
-    return session.exec(select(WorkloadRow).where(WorkloadRow.id == row.workload_id)).one()
+    made = idempotency.answered(session, actor.person_id, wish.idempotency_key, fingerprint)
+    return session.exec(select(WorkloadRow).where(WorkloadRow.id == made)).one() if made else None
 
 
 def _fingerprint(wish: Wish) -> str:

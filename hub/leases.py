@@ -13,13 +13,14 @@ from hub.control_context import Control
 from hub.endings import starts_anew
 from hub.leaving import WARN_BEFORE
 from hub.lifecycle import EndReason, Status, Target
+from hub.open_attempts import OpenAttempt
 from hub.store.tables import AttemptRow, WorkloadRow
 
 LATE = timedelta(seconds=5)
 """The shim ends an attempt at its deadline by itself; control asks too when that did not show."""
 
 
-def deadline(attempt: AttemptRow) -> datetime:
+def deadline(attempt: AttemptRow | OpenAttempt) -> datetime:
     """When the engine ends it if nobody else does: its lease, or earlier if it was told to go."""
     if attempt.go_at is None:
         return attempt.lease_ends_at

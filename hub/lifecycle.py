@@ -71,6 +71,8 @@ class EndReason(StrEnum):
     DRAINED = "drained"
     """Its node is taken out of service; it waits again."""
     DEVICE_FAILED = "device-failed"
+    IDLE = "idle"
+    """Nobody and nothing worked in it for long, and nobody answered when asked."""
 
 
 def require_move(before: Status, after: Status) -> None:

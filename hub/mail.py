@@ -6,11 +6,13 @@ import smtplib
 import ssl
 from datetime import timedelta
 from email.message import EmailMessage
+from functools import partial
 from urllib.parse import unquote, urlsplit
 
 from sqlmodel import select
 
 from hub.control_context import Control
+from hub.rounds import again
 from hub.settings import PORTAL_PREFIX
 from hub.store.tables import NoticeRow, PersonRow
 
@@ -33,12 +35,7 @@ class Mailer:
         """Until cancelled."""
         if not self._control.settings.smtp_url:
             return
-        while True:
-            try:
-                await asyncio.to_thread(self.send_due)
-            except Exception:  # a moment without a database must not end all mail
-                log.exception("mail-round-failed")
-            await asyncio.sleep(EVERY_S)
+        await again(partial(asyncio.to_thread, self.send_due), EVERY_S, log, "mail-round-failed")
 
     def send_due(self) -> int:
         """Send every notice that is due; returns how many went out. A failure leaves the rest."""

@@ -2,7 +2,6 @@
 
 import contextlib
 import re
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -42,9 +41,6 @@ _MIN_PASSWORD = 10
 _MAX_PASSWORD = 256
 _TRIES, _TRY_WINDOW = 8, timedelta(minutes=5)
 _REFUSALS_SPAN, _MOST_REFUSALS = timedelta(minutes=1), 30
-_AT_ONCE, _PATIENCE_S = 3, 10.0
-"""Each check of a password takes 64 MiB and a core for a moment: a crowd must not take all."""
-
 DEFAULT_QUOTA = {
     Dimension.GPU: 2000,
     Dimension.CPU: 16_000,
@@ -65,12 +61,12 @@ class NewPerson:
 
 
 class SignIns:
-    """Passwords and how often they were tried."""
+    """Passwords and how often they were tried. A check takes 64 MiB, and for a moment all of the
+    machine: `hub.api.internal` lets people in one after another."""
 
     def __init__(self) -> None:
         self._hasher = PasswordHasher()
         self._failures: dict[str, list[datetime]] = {}
-        self._at_once = threading.BoundedSemaphore(_AT_ONCE)
         # Verified when the login does not exist, so that the answer takes as long.
         self._decoy = self._hasher.hash(new_secret())
 
@@ -85,16 +81,12 @@ class SignIns:
 
     def verify(self, stored: str | None, password: str) -> bool:
         """Constant work whether or not there is an account."""
-        if not self._at_once.acquire(timeout=_PATIENCE_S):
-            raise Busy("too many people sign in at this moment", next="try again in a few seconds")
         try:
             return self._hasher.verify(stored or self._decoy, password[:_MAX_PASSWORD]) and bool(
                 stored
             )
         except (VerificationError, InvalidHashError):
             return False
-        finally:
-            self._at_once.release()
 
     def slow_down(self, login: str, now: datetime) -> None:
         """Raise Busy after too many failures for this login."""
@@ -198,9 +190,14 @@ def _next_uid(control: Control, session: Session) -> int:
     return max(highest + 1, *(owner + 1 for owner in owners), control.settings.first_uid)
 
 
+def plain_login(typed: str) -> str:
+    """As logins are kept, however somebody typed theirs."""
+    return typed.strip().lower()
+
+
 def sign_in(control: Control, sign_ins: SignIns, login: str, password: str) -> PersonRow:
     """A local account by password. Raises NotSignedIn or Busy, in words that tell nothing."""
-    now, login = control.clock.now(), login.strip().lower()
+    now, login = control.clock.now(), plain_login(login)
     sign_ins.slow_down(login, now)
     with control.store.read() as session:
         person = _by_login(session, login)
@@ -327,7 +324,7 @@ def use_invitation(
 ) -> PersonRow:  # fmt: skip
     """Consume the link: creates a local account in its tenant. `then` belongs to the same
     transaction."""
-    login = new.login.strip().lower()
+    login = plain_login(new.login)
     if not _LOGIN.fullmatch(login):
         raise BadValue(
             "a name has 2 to 32 lower-case letters, digits, dots or dashes, a letter first",

@@ -23,6 +23,7 @@ class Action(StrEnum):
     STOP = "stop"
     EXTEND = "extend"
     REPORT_SAVED = "report-saved"
+    REPORT_ACTIVE = "report-active"
     READ_LOGS = "read-logs"
     READ_USAGE = "read-usage"
     READ_INVENTORY = "read-inventory"
@@ -98,6 +99,7 @@ TABLE: Mapping[Action, frozenset[Relation]] = {
     Action.STOP: _STAFF,
     Action.EXTEND: _STAFF,
     Action.REPORT_SAVED: _OWN,
+    Action.REPORT_ACTIVE: _OWN,
     Action.READ_LOGS: frozenset({Relation.SELF, Relation.TENANT_ADMIN}),
     Action.READ_USAGE: _OWN,
     Action.READ_INVENTORY: _OWN,

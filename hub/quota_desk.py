@@ -176,15 +176,15 @@ def state_of(session: Session, cell: Cell) -> State:
 
 
 def name_of(session: Session, cell: Cell) -> str:
-    """``"gpu of Physics"``, ``"gpu of each person of Physics"``, ``"gpu of mia in Physics"``."""
+    """``"GPU of Physics"``, ``"GPU of each person of Physics"``, ``"GPU of mia in Physics"``."""
     row = session.get(TenantRow, cell.tenant_id)
     tenant = row.name if row else cell.tenant_id
     if cell.person_id == EACH_PERSON:
-        return f"{cell.dimension} of each person of {tenant}"
+        return f"{cell.dimension.label} of each person of {tenant}"
     if not cell.person_id:
-        return f"{cell.dimension} of {tenant}"
+        return f"{cell.dimension.label} of {tenant}"
     person = session.get(PersonRow, cell.person_id)
-    return f"{cell.dimension} of {person.login if person else 'somebody'} in {tenant}"
+    return f"{cell.dimension.label} of {person.login if person else 'somebody'} in {tenant}"
 
 
 def act_of(cell: Cell) -> Action:

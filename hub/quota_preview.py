@@ -175,8 +175,8 @@ class _Look:
         if not self._queued:
             return
         now = self._control.clock.now()
-        before = Planner(self._world, self._control.placer, now, words=False).slots
-        after = Planner(self._later, self._control.placer, now, words=False).slots
+        before = Planner(self._world, self._control.placer, now).slots
+        after = Planner(self._later, self._control.placer, now).slots
         found: dict[str, list[Consequence]] = {"starts": [], "waits": [], "never": []}
         was = {one.id: one for one in self._world.queue}
         for one in self._later.queue:

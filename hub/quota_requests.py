@@ -185,7 +185,7 @@ def _demand_more(session: Session, actor: Actor, asked: Asked, amount: int) -> N
     own, show = limits.get(asked.dimension), asked.dimension.show
     if own is None:
         raise BadValue(
-            f"dimension: you have no limit of your own on {asked.dimension} there",
+            f"dimension: you have no limit of your own on {asked.dimension.label} there",
             next="what is denied to you is limited for all of the tenant: ask its administrator",
         )
     if amount <= own:
@@ -204,7 +204,7 @@ def _demand_few(session: Session, actor: Actor, asked: Asked) -> None:
     )
     if session.exec(same).first() is not None:
         raise Conflict(
-            f"you have asked for {asked.dimension} there already",
+            f"you have asked for {asked.dimension.label} there already",
             next="wait for the answer, or withdraw that request first",
         )
     count = session.exec(select(func.count()).select_from(mine.subquery())).one()

@@ -16,13 +16,13 @@ from catalog.asks import Ask, demand_possible
 from catalog.errors import BadValue, Conflict, Refused
 from catalog.placement import NoRoom
 from catalog.units import format_duration
-from hub import holds
+from hub import holds, idempotency
 from hub.control_context import Control
 from hub.policy import Action, Actor, Relation, absent, allowed, relations, require
 from hub.reservations import existing_tenant, object_of, tell_all
 from hub.store import audit
 from hub.store.ids import new_id
-from hub.store.tables import IdempotencyRow, ReservationRow
+from hub.store.tables import ReservationRow
 from hub.world import Limits, read_world
 from quotas.limits import Dimension, Scope
 from quotas.reservations import Booking, Clash, Scene, clashes
@@ -196,8 +196,8 @@ def _bounded(wish: Wish, scopes: tuple[Scope, ...]) -> tuple[Scope, ...]:
     below_root = bounded[:-1] or bounded
     if not any(what in scope.limits for scope in below_root):
         raise Refused(
-            f"{scopes[0].label} has neither a limit nor a guarantee of {what}, which would bound what"
-            " it may hold",
+            f"{scopes[0].label} has neither a limit nor a guarantee of {what.label}, which would bound"
+            " what it may hold",
             next="ask an administrator of the site to set one, or to reserve for you",
             code="quota",
         )
@@ -260,7 +260,7 @@ def _demand_large_enough(wish: Wish, scene: Scene) -> None:
 
 
 def unit_text(ask: Ask) -> str:
-    """``"1/4 GPU, 2 cpu, 4 GiB"``, ``"whole node"``."""
+    """``"1/4 GPU, 2 CPU, 4 GiB"``, ``"whole node"``."""
     text = str(ask)
     if ask.whole_node:
         count = f" with {ask.gpu_text}" if ask.gpu_text else ""
@@ -327,13 +327,7 @@ def _row_of(wish: Wish, id: str, by: str, now: datetime) -> ReservationRow:
 def _new_row(session: Session, actor: Actor, wish: Wish, now: datetime) -> ReservationRow:
     row = _row_of(wish, new_id("r"), actor.person_id, now)
     session.add(row)
-    if wish.key:
-        session.add(
-            IdempotencyRow(
-                person_id=actor.person_id, key=wish.key, fingerprint=wish.fingerprint,
-                workload_id=row.id, at=now,
-            )
-        )  # fmt: skip
+    idempotency.remember(session, actor.person_id, wish.key, wish.fingerprint, row.id, now)
     session.flush()
     audit.record(
         session, now, actor.person_id, "reserve", row.id, row.tenant_id,
@@ -343,11 +337,4 @@ def _new_row(session: Session, actor: Actor, wish: Wish, now: datetime) -> Reser
 
 
 def _earlier(session: Session, actor: Actor, wish: Wish) -> str:
-    row = session.get(IdempotencyRow, (actor.person_id, wish.key)) if wish.key else None
-    if row is None:
-        return ""
-    if row.fingerprint != wish.fingerprint:
-        raise Conflict(
-            "this idempotency key was used for another request", next="use a new key for each"
-        )
-    return row.workload_id
+    return idempotency.answered(session, actor.person_id, wish.key, wish.fingerprint)

@@ -7,6 +7,7 @@ import sys
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -14,6 +15,7 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from catalog.errors import BadSetup, BadValue
+from catalog.idleness import LEAST, parse_idle
 from catalog.units import parse_duration
 from hub.courses.material_source import Allowed
 
@@ -117,11 +119,30 @@ class Settings(BaseSettings):
         description="How long running work of somebody who has lost their role in its tenant may"
         " still go on.",
     )
+    idle: str = Field(
+        default="2h",
+        description="How long a notebook with a share of a GPU may be idle before it is stopped; `off`"
+        " is for ever. An offer may say its own.",
+    )
+    idle_ask: str = Field(
+        default="10m",
+        description="How long before it is stopped as idle its owner is asked whether they still work.",
+    )
     home_quota: str = Field(default="", description="Size at which a home counts as full.")
     smtp_url: str = Field(
         default="", description="smtp://user:password@host:port or smtps://…; empty sends no mail."
     )
     smtp_from: str = Field(default="perijove@localhost", description="Sender of mail.")
+    fork: Literal["on", "off"] = Field(
+        default="on",
+        description="Start notebooks by a fork of a process that has JupyterLab imported already: much"
+        " sooner, and with less memory. `off` starts each Python anew.",
+    )
+    warm_ahead: str = Field(
+        default="10m",
+        description="Before lab hours: from then on their environments are kept ready and their"
+        " material is fetched, and teachers are told what is in the way.",
+    )
     cgroup_root: Path = Field(default=Path("/sys/fs/cgroup"), description="For tests.")
 
     @field_validator(
@@ -169,6 +190,8 @@ class Settings(BaseSettings):
         "patience",
         "node_silence",
         "leave_grace",
+        "warm_ahead",
+        "idle_ask",
         mode="after",
     )
     @classmethod
@@ -177,6 +200,22 @@ class Settings(BaseSettings):
             parse_duration(value)
         except BadValue as error:
             raise ValueError(error.message) from error
+        return value
+
+    @field_validator("idle", mode="after")
+    @classmethod
+    def _idle_span(cls, value: str) -> str:
+        try:
+            parse_idle(value)
+        except BadValue as error:
+            raise ValueError(f"{error.message}; {error.next}") from error
+        return value
+
+    @field_validator("idle_ask", mode="after")
+    @classmethod
+    def _time_to_answer(cls, value: str) -> str:
+        if parse_duration(value) < LEAST:
+            raise ValueError(f"nobody can answer within {value}")
         return value
 
     @property
@@ -202,6 +241,19 @@ class Settings(BaseSettings):
     @property
     def leave_grace_span(self) -> timedelta:
         return parse_duration(self.leave_grace)
+
+    @property
+    def idle_span(self) -> timedelta | None:
+        """None: for ever."""
+        return parse_idle(self.idle)
+
+    @property
+    def idle_ask_span(self) -> timedelta:
+        return parse_duration(self.idle_ask)
+
+    @property
+    def warm_ahead_span(self) -> timedelta:
+        return parse_duration(self.warm_ahead)
 
     @property
     def zone(self) -> ZoneInfo:

@@ -7,7 +7,6 @@ so that the Hub finds again what it forgot.
 import hmac
 import os
 import shutil
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +21,9 @@ from blueprints.notebook import (
     render_rescue,
 )
 from catalog.errors import Conflict, Unavailable
+from catalog.inventory import Placement
 from catalog.units import parse_bytes
-from hub import attempts, environments, quarantine
+from hub import attempts, environments, lab_assets, quarantine, templates
 from hub.alone import alone
 from hub.attempts import Step
 from hub.control_context import Control
@@ -32,7 +32,7 @@ from hub.lifecycle import Status
 from hub.settings import CONTROL_PREFIX
 from hub.store.tables import AttemptRow, PersonRow, WorkloadRow
 from hub.world import placements_of
-from spawners.engine import EngineError, LaunchSpec, Observation, PermanentError, Phase
+from spawners.engine import EngineError, LaunchSpec, Observation, PermanentError, Phase, Template
 from spawners.local import material as material_program
 from spawners.local import rescue as rescue_page
 from spawners.local.homes import home_state, prepare_home
@@ -101,8 +101,8 @@ def _launch(control: Control, grant: Granted, args: list[str], env: dict[str, st
         _launched(control, attempt.id)  # a crash may have come between the launch and its mark
         return attempt.id
     try:
-        command, port, rescue = _command(control, grant, tuple(args), env)
-        spec = _spec(control, grant, command, port, rescue=rescue)
+        place = _place_of(control, grant)
+        spec = _spec(grant, place, _rendered(control, grant, place, tuple(args), env))
         _keep_token(control, attempt.id, env.get("JUPYTERHUB_API_TOKEN", ""))
         control.engine.launch(spec)
     except EngineError as error:
@@ -115,7 +115,7 @@ def _launch(control: Control, grant: Granted, args: list[str], env: dict[str, st
 
 def _launched(control: Control, attempt_id: str) -> None:
     """Mark it; what ended while it was being launched has no place any more and goes at once."""
-    if not attempts.mark_step(control, attempt_id, Step.LAUNCHED):
+    if not attempts.mark_step(control, [attempt_id], Step.LAUNCHED):
         control.engine.stop(attempt_id, 0)
         raise Conflict("it ended while it was starting", next="launch it again")
 
@@ -178,15 +178,47 @@ def _seen(control: Control, hub_name: str, server: str) -> list[Observation]:
     return control.engine.observe(list(ids)) if ids else []
 
 
-def _command(
-    control: Control, grant: Granted, args: tuple[str, ...], env: Mapping[str, str]
-) -> tuple[Command, int, bool]:
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where it starts: the environment that its course chose, the folder of the course's material
+    (empty without any), and what it holds."""
+
+    environment: str
+    folder: str
+    held: Placement
+
+
+def _place_of(control: Control, grant: Granted) -> _Place:
+    tenant_id = grant.workload.tenant_id
+    with control.store.read() as session:
+        return _Place(
+            environments.chosen_in(session, tenant_id),
+            material.folder_in(session, tenant_id),
+            placements_of(session, [grant.attempt])[grant.attempt.id],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Rendered:
+    """What is to run and where it listens; `rescue` is the page for a full home, which no template
+    has ready."""
+
+    command: Command
+    port: int
+    rescue: bool = False
+    template: Template | None = None
+
+
+def _rendered(
+    control: Control, grant: Granted, place: _Place, args: tuple[str, ...], env: Mapping[str, str]
+) -> _Rendered:
     settings, person = control.settings, grant.person
     home = prepare_home(settings.spaces_dir / "homes", person.hub_name, person.uid)
     quota = parse_bytes(settings.home_quota) if settings.home_quota else None
     state = home_state(home, quota, person.uid)
-    environment = Environment.load(_environment(control, grant))
-    port = free_port()
+    folder = _environment(control, place.environment)
+    environment = Environment.load(folder)
+    port = control.ports.take()
     if state.full:
         note = f"your home is full ({state.reason}): this page helps you make room; it is free"
         attempts.turn_to_rescue(control, grant.attempt.id, note)
@@ -194,15 +226,16 @@ def _command(
         command = render_rescue(
             environment, script, env, home=home, user=person.hub_name, port=port
         )
-        return command, port, True
+        return _Rendered(command, port, rescue=True)
     if not state.writable:
         raise Unavailable(state.reason, next="ask the administrator to mend the home")
     facts = _facts(control, grant) | {"JUPYTER_CONFIG_PATH": str(settings.spaces_dir / "jupyter")}
-    facts |= _material(control, grant)
+    facts |= _material(control, grant, place.folder)
+    facts |= lab_assets.told(settings, environment.bin.parent)
     command = render_notebook(
         environment, env, args, home=home, user=person.hub_name, port=port, facts=facts
     )
-    return command, port, False
+    return _Rendered(command, port, template=templates.of(settings, folder, environment))
 
 
 def _facts(control: Control, grant: Granted) -> dict[str, str]:
@@ -219,11 +252,9 @@ def _facts(control: Control, grant: Granted) -> dict[str, str]:
     }
 
 
-def _environment(control: Control, grant: Granted) -> Path:
+def _environment(control: Control, name: str) -> Path:
     """The one that the course chose, or the site's own. Raises Unavailable when it is gone: that was
     told at the launch, so it went since."""
-    with control.store.read() as session:
-        name = environments.chosen_in(session, grant.workload.tenant_id)
     found = environments.find(control.settings, name)
     if found is None:
         raise Unavailable(
@@ -233,15 +264,13 @@ def _environment(control: Control, grant: Granted) -> Path:
     return found
 
 
-def _material(control: Control, grant: Granted) -> dict[str, str]:
+def _material(control: Control, grant: Granted, folder: str) -> dict[str, str]:
     """What the server is told to bring of the course's material before JupyterLab opens."""
-    tenant_id = grant.workload.tenant_id
-    material.freshen(control, tenant_id)
-    with control.store.read() as session:
-        folder = material.folder_in(session, tenant_id)
-    plan = material.plan(control, tenant_id)
     if not folder:
         return {}
+    tenant_id = grant.workload.tenant_id
+    material.freshen(control, tenant_id)
+    plan = material.plan(control, tenant_id)
     if not plan:
         material_told.tell_missing(control, grant.workload.id)
         return {"PERIJOVE_FOLDER": folder}
@@ -253,18 +282,16 @@ def _material(control: Control, grant: Granted) -> dict[str, str]:
     }
 
 
-def _spec(
-    control: Control, grant: Granted, command: Command, port: int, *, rescue: bool
-) -> LaunchSpec:
+def _spec(grant: Granted, place: _Place, rendered: _Rendered) -> LaunchSpec:
     attempt, person = grant.attempt, grant.person
-    with control.store.read() as session:
-        placement = placements_of(session, [attempt])[attempt.id]
+    command, rescue = rendered.command, rendered.rescue
     return LaunchSpec(
-        attempt_id=attempt.id, argv=command.argv, env=command.env, cwd=command.cwd, port=port,
+        attempt_id=attempt.id, argv=command.argv, env=command.env, cwd=command.cwd,
+        port=rendered.port, template=rendered.template,
         cpu_milli=attempts.RESCUE_CPU_MILLI if rescue else attempt.cpu_milli,
         memory_bytes=attempts.RESCUE_BYTES if rescue else attempt.memory_bytes,
         deadline=attempt.lease_ends_at, uid=person.uid, gid=person.uid,
-        shares=() if rescue else placement.shares, node=attempt.node,
+        shares=() if rescue else place.held.shares, node=attempt.node,
     )  # fmt: skip
 
 
@@ -280,6 +307,7 @@ def prepare_spaces(control: Control) -> None:
     homes.chmod(0o711)
     _publish(Path(rescue_page.__file__).parent, spaces / "rescue")
     _publish(JUPYTER_CONFIG, spaces / "jupyter")
+    lab_assets.point_at_own(control.settings)
     _publish_program(Path(material_program.__file__), spaces / "programs")
     material.prepare_folder(control)
 
@@ -300,13 +328,6 @@ def _publish_program(source: Path, folder: Path) -> None:
     shutil.copyfile(source, fresh)
     fresh.chmod(0o644)
     fresh.replace(folder / source.name)
-
-
-def free_port() -> int:
-    """A port on 127.0.0.1 that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _token_file(control: Control, attempt_id: str) -> Path:

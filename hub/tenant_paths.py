@@ -6,8 +6,10 @@ from typing import Any
 from sqlalchemy import ColumnElement
 from sqlmodel import Session, col, select
 
+from hub.store.store import READS_ONLY
 from hub.store.tables import TenantRow
 
+_KEPT = "tenant-paths"
 COURSE = "course"
 """The kind of tenant whose people have a wallet and limits of their own there."""
 
@@ -16,9 +18,7 @@ class TenantPaths:
     """The way up from each tenant. As of when it was made: make it anew after a tenant moved."""
 
     def __init__(self, session: Session) -> None:
-        rows = session.exec(select(TenantRow.id, TenantRow.parent_id, TenantRow.kind)).all()
-        self._parents = {id_: parent for id_, parent, _ in rows}
-        self._courses = frozenset(id_ for id_, _, kind in rows if kind == COURSE)
+        self._parents, self._courses = _read(session)
 
     def of(self, tenant_id: str) -> tuple[str, ...]:
         """From the tenant up to the root."""
@@ -42,6 +42,19 @@ class TenantPaths:
         together. ``"person:p-1@physics-101"``, ``"person:p-1"``."""
         course = self.course_of(tenant_id)
         return f"person:{person_id}@{course}" if course else f"person:{person_id}"
+
+
+def _read(session: Session) -> tuple[dict[str, str | None], frozenset[str]]:
+    """Parents by id, and which are courses. In a transaction that only reads, they stay as they are:
+    whoever asks there again is not asked of the database again."""
+    kept = session.info.get(_KEPT)
+    if kept is None:
+        rows = session.exec(select(TenantRow.id, TenantRow.parent_id, TenantRow.kind)).all()
+        parents = {id_: parent for id_, parent, _ in rows}
+        kept = parents, frozenset(id_ for id_, _, kind in rows if kind == COURSE)
+        if session.info.get(READS_ONLY):
+            session.info[_KEPT] = kept
+    return kept
 
 
 def below(column: Any, roots: Sequence[str]) -> ColumnElement[bool]:

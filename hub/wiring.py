@@ -2,6 +2,7 @@
 
 import socket
 from dataclasses import replace
+from datetime import timedelta
 
 from catalog.allocator import Allocator
 from catalog.clock import SystemClock
@@ -18,6 +19,9 @@ from hub.store import owner
 from hub.store.schema import upgrade
 from hub.store.store import Store
 from spawners.local.engine import LocalEngine
+
+LOOK_APART = timedelta(seconds=1)
+"""A menu may be as old as that: what is decided is decided by what is so."""
 
 
 def build_control(settings: Settings) -> Control:
@@ -52,6 +56,7 @@ def build_control(settings: Settings) -> Control:
         menu=MenuSource(settings.menu_file),
         engine=engine,
         bus=Bus(),
+        look_apart=LOOK_APART,
         pepper=settings.secret("pepper"),
         limits=engine.limits(),
         nodes=engine.inventory(),

@@ -10,7 +10,7 @@ from sqlmodel import Session, col, select
 from catalog.errors import BadValue, Conflict
 from catalog.offers import Quantity
 from catalog.units import format_duration, parse_duration
-from hub import attempts, departures, history, holds, launching
+from hub import activity, attempts, departures, grants, held_credits, history, holds, launching
 from hub.control_context import Control
 from hub.lifecycle import EndReason, Status
 from hub.policy import Action, Actor, Object, absent, allowed, require
@@ -122,13 +122,15 @@ def extend(control: Control, actor: Actor, workload_id: str, by: str, key: str) 
     with control.store.write() as session:
         row = session.get_one(WorkloadRow, row.id)  # as it is now, while nobody else writes
         attempt = session.get(AttemptRow, row.attempt_id) if row.attempt_id else None
-        if attempt is None or not attempts.was_extended(session, attempt, key):
+        if attempt is None or not held_credits.was_extended(session, attempt, key):
             departures.demand_place(session, row)
             world = read_world(control, session, Limits(session))
             if refusal := why_not_extend(control, world, row, attempt, span):
                 again = "save your work; relaunch it when your turn comes again"
                 raise Conflict(refusal, next=again)
-            attempts.extend_lease(control, session, row, span, key, actor.person_id)
+            held_credits.extend(control, session, row, span, key, actor.person_id)
+            if attempt is not None:  # whoever wants more time is there
+                activity.note_active(control, session, row, attempt, control.clock.now())
             audit.record(
                 session, control.clock.now(), actor.person_id, "extend", row.id, row.tenant_id,
                 {"seconds": int(span.total_seconds())},
@@ -213,7 +215,7 @@ def accept(control: Control, actor: Actor, workload_id: str) -> WorkloadRow:
     row = find(control, actor, workload_id, Action.LAUNCH)
     if row.status != Status.OFFERED:
         raise Conflict(f"it is {row.status}, so no turn is held for it", next="look at it again")
-    attempts.accept(control, row.id)
+    grants.accept(control, row.id)
     return find(control, actor, workload_id, Action.LAUNCH)
 
 

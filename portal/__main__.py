@@ -27,6 +27,7 @@ def read_config() -> PortalConfig:
             client_secret=settings.secret("hub_portal"),
             page_secret=settings.secret("portal_session"),
             docs=str(PACKAGE_ROOT / "docs"),
+            lab_assets=str(settings.spaces_dir / "lab"),
         )
     except (OSError, KeyError, ValueError) as error:
         raise BadSetup(

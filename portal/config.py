@@ -19,6 +19,8 @@ class PortalConfig:
     page_secret: str
     docs: str
     """Folder of the handbook."""
+    lab_assets: str = ""
+    """Folder with a link to each build of JupyterLab that servers run."""
 
     @property
     def secure(self) -> bool:

@@ -18,18 +18,22 @@ from portal.config import PREFIX, PortalConfig
 from portal.door import NoSuchPage, Page, Portal
 from portal.forward import BODY_LIMIT, ApiPage
 from portal.handbook import HelpImage, HelpPage
+from portal.lab_assets import BUILD, LabAhead, LabAsset
 from portal.layout import Layout
 from portal.sessions import Sessions
 from portal.shell import PAGES, AssetPage, HealthPage, ShellPage
 from portal.signin import CallbackPage, SignInPage, SignOutPage
 
 log = logging.getLogger("portal")
+NOT_FOUND = 404
 
 
 def log_access(handler: RequestHandler, out: TextIO = sys.stderr) -> None:
-    """One JSON line a request, without the query: codes and states are in there."""
+    """One JSON line a request, without the query: codes and states are in there. JupyterLab's
+    files, dozens a start and the same for everybody, are left out when they were there."""
     request = handler.request
-    if request.path == f"{PREFIX}healthz":
+    served = isinstance(handler, LabAsset) and handler.get_status() < NOT_FOUND
+    if served or request.path == f"{PREFIX}healthz":
         return
     line = {
         "event": "request",
@@ -58,6 +62,8 @@ def routes(portal: Portal) -> list[Rule]:
         (rf"{PREFIX}oauth_callback", CallbackPage),
         (rf"{PREFIX}sign-out", SignOutPage),
         (rf"{PREFIX}static/([0-9a-f]+)/([\w.\-]+)", AssetPage),
+        (rf"{PREFIX}lab/ahead\.json", LabAhead),
+        (rf"{PREFIX}lab/({BUILD})/([\w.\-]+)", LabAsset),
         (rf"{PREFIX}api/v1/(.*)", ApiPage),
         (rf"{PREFIX}help/images/([\w.\-]+)", HelpImage),
         (rf"{PREFIX}help/([\w\-/]*)", HelpPage),

@@ -1,7 +1,8 @@
 """The pages that paint at once: one static shell, its assets, and whether the portal is up."""
 
+from portal.config import PREFIX
 from portal.door import Page
-from portal.skeletons import SKELETON
+from portal.skeletons import skeleton
 
 PAGES = (
     "", "workloads", r"workloads/[\w.\-]{1,80}", "reservations", "usage", "inventory", "people", "launch",
@@ -18,7 +19,8 @@ class ShellPage(Page):
         if self.session() is None:
             self.redirect(self.sign_in_url())
             return
-        self.finish(self.portal.layout.page("Perijove", SKELETON))
+        shapes = skeleton(self.request.path.removeprefix(PREFIX))
+        self.finish(self.portal.layout.page("Perijove", shapes))
 
 
 class AssetPage(Page):

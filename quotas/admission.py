@@ -19,6 +19,7 @@ from datetime import datetime
 from functools import cached_property
 from itertools import groupby
 
+from catalog.inventory import Capacity
 from catalog.placement import NoRoom, Placer
 from catalog.units import format_credits
 from quotas.claims import Claim, Rules, Slot, Waiting, World
@@ -42,13 +43,26 @@ __all__ = [
     "check",
     "in_order",
     "plan",
+    "refusal",
 ]
 
 
 def plan(world: World, placer: Placer, now: datetime, *, words: bool = True) -> dict[str, Slot]:
     """When and where each waiting ask starts, by id. Those with ``at == now`` may start now.
     Without `words`, nothing says why the others wait: that takes longer than the plan."""
-    return Planner(world, placer, now, words=words).slots
+    planner = Planner(world, placer, now)
+    if not words:
+        return planner.slots
+    return {id_: planner.told(id_) for id_ in planner.slots}
+
+
+def refusal(
+    waiting: Waiting, cost: int, balance: int, capacity: Capacity, placer: Placer
+) -> Denied | None:
+    """Why one more ask would never start, whoever else waits or runs; None when it may, if later.
+    Needs no plan: as cheap for the last of a class as for the first."""
+    known = replace(waiting, least_milli=LeastUse(capacity).of(waiting.ask))
+    return _never(known, cost, balance, capacity, placer)
 
 
 def check(
@@ -64,8 +78,8 @@ def check(
 class Planner:
     """One plan, from which any number of further asks are judged without planning anew."""
 
-    def __init__(self, world: World, placer: Placer, now: datetime, *, words: bool = True) -> None:
-        self._now, self._placer, self._words = now, placer, words
+    def __init__(self, world: World, placer: Placer, now: datetime) -> None:
+        self._now, self._placer = now, placer
         world = replace(world, holds=in_time(world.holds, world.rules.grace))
         self._least, self._world = LeastUse(world.capacity), world
         self.recalls = recalls(world, now)
@@ -80,13 +94,18 @@ class Planner:
 
     @property
     def slots(self) -> dict[str, Slot]:
-        """By id of the waiting ask."""
+        """By id of the waiting ask. Why one waits, only `told` says: that takes longer than its plan."""
         return self._planned.slots
+
+    def told(self, id_: str) -> Slot:
+        """The slot of a waiting ask, with why it waits. Raises KeyError for one that does not."""
+        slot = self._planned.slots[id_]
+        return slot if slot.reason else self._with_reason(slot, self._planned.order)
 
     def check(self, waiting: Waiting, cost: int, balance: int) -> Verdict:
         """As the function `check`."""
         waiting = self._known(waiting)
-        if denied := self._never(waiting, cost, balance):
+        if denied := _never(waiting, cost, balance, self._world.capacity, self._placer):
             return denied
         order = self._order_with(waiting)
         planned, rank = self._planned, order.rank(waiting)
@@ -96,8 +115,7 @@ class Planner:
             state, position = behind.state, behind.position
         else:
             state, position = planned.state, len(planned.slots) + 1
-        before = planned.order[: position - 1]
-        slot, _ = self._slot(waiting, state, before)
+        slot, _ = self._slot(waiting, state, position)
         if slot.at == self._now and slot.placement is not None:
             borrowed = self._seats.would_borrow(waiting, self._running)
             return Fits(
@@ -105,27 +123,12 @@ class Planner:
                 notice=self._world.rules.grace if borrowed or can_be_lent(waiting.ask) else None,
                 borrowed=borrowed,
             )  # fmt: skip
+        if not slot.reason:
+            slot = self._with_reason(slot, [*planned.order[: position - 1], waiting])
         return Waits(slot.code, slot.reason, slot.position, slot.at)
 
     def _known(self, waiting: Waiting) -> Waiting:
         return replace(self._world.known(waiting), least_milli=self._least.of(waiting.ask))
-
-    def _never(self, waiting: Waiting, cost: int, balance: int) -> Denied | None:
-        over = first_over(waiting.wanted, waiting.scopes, {})
-        if over is not None:
-            return Denied(Code.QUOTA, over.text, "choose a smaller one, or ask for a larger quota")
-        place = self._placer.place(waiting.ask, self._world.capacity)
-        if isinstance(place, NoRoom) and not place.ever:
-            return Denied(
-                Code.TOO_LARGE, f"nothing here is large enough: {place.text}", "choose less"
-            )
-        if cost > balance:
-            return Denied(
-                Code.CREDITS,
-                f"it costs {format_credits(cost)} credits and {format_credits(balance)} are left",
-                "choose a shorter time or a smaller share, or ask for more credits",
-            )
-        return None
 
     @cached_property
     def _order(self) -> Order:
@@ -168,8 +171,7 @@ class Planner:
                 planned.mark(self._order.rank(waiting))
                 if waiting.id in kept:
                     planned.state = planned.state.left(kept[waiting.id])
-                before = planned.order[: len(planned.slots)]
-                slot, planned.state = self._slot(waiting, planned.state, before)
+                slot, planned.state = self._slot(waiting, planned.state, len(planned.slots) + 1)
                 certain = bool(slot.victims) or (waiting.id in firm and slot.at is not None)
                 planned.slots[waiting.id] = replace(slot, firm=certain)
 
@@ -209,11 +211,8 @@ class Planner:
                 return seat
         return None
 
-    def _slot(
-        self, waiting: Waiting, state: "_State", before: Sequence[Waiting]
-    ) -> tuple[Slot, "_State"]:
-        """The slot of an ask, and the state with it in it. `before` are those ahead."""
-        position = len(before) + 1
+    def _slot(self, waiting: Waiting, state: "_State", position: int) -> tuple[Slot, "_State"]:
+        """The slot of an ask, and the state with it in it; why it waits is not said yet."""
         seat = self._seats.earliest(waiting, state.profile)
         soon = self._now + self._world.rules.grace
         if seat is None or seat.at > soon:
@@ -227,19 +226,39 @@ class Planner:
                 return slot, state.seated(seat)
         if seat is not None and seat.at == self._now:
             return self._said(seat, Code.FITS, "it can start now", position), state.seated(seat)
-        code, reason = self._why(waiting, before)
         if seat is None:
-            return Slot(None, None, code, reason, position), state
-        return self._said(seat, code, reason, position), state.seated(seat)
+            return Slot(None, None, Code.QUEUE, "", position), state
+        return self._said(seat, Code.QUEUE, "", position), state.seated(seat)
 
-    def _why(self, waiting: Waiting, before: Sequence[Waiting]) -> tuple[Code, str]:
-        return self._reasons.why_not_now(waiting, before) if self._words else (Code.QUEUE, "")
+    def _with_reason(self, slot: Slot, order: Sequence[Waiting]) -> Slot:
+        """`order` is the queue at least as far as the one that the slot is for."""
+        before, waiting = order[: slot.position - 1], order[slot.position - 1]
+        code, reason = self._reasons.why_not_now(waiting, before)
+        return replace(slot, code=code, reason=reason)
 
     def _said(self, seat: Seat, code: Code, reason: str, position: int) -> Slot:
         return Slot(
             seat.at, seat.placement, code, reason, position, until=seat.until,
             reservation=seat.reservation,
         )  # fmt: skip
+
+
+def _never(
+    waiting: Waiting, cost: int, balance: int, capacity: Capacity, placer: Placer
+) -> Denied | None:
+    over = first_over(waiting.wanted, waiting.scopes, {})
+    if over is not None:
+        return Denied(Code.QUOTA, over.text, "choose a smaller one, or ask for a larger quota")
+    place = placer.place(waiting.ask, capacity)
+    if isinstance(place, NoRoom) and not place.ever:
+        return Denied(Code.TOO_LARGE, f"nothing here is large enough: {place.text}", "choose less")
+    if cost > balance:
+        return Denied(
+            Code.CREDITS,
+            f"it costs {format_credits(cost)} credits and {format_credits(balance)} are left",
+            "choose a shorter time or a smaller share, or ask for more credits",
+        )
+    return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from catalog.asks import Ask
 from catalog.fitting import allowed, milli_of
 from catalog.inventory import Capacity, Health, Placement
 from catalog.units import WHOLE, format_bytes, format_cpu, format_credits, format_gpu
+from quotas.labels import label_of
 
 
 class Dimension(StrEnum):
@@ -29,6 +30,11 @@ class Dimension(StrEnum):
     """tokens of endpoints, in a period"""
     STORAGE = "storage"
     """bytes in a home"""
+
+    @property
+    def label(self) -> str:
+        """For people: ``"GPU"``, ``"GPU-hours"``, ``"memory"``."""
+        return label_of(self)
 
     def show(self, amount: int) -> str:
         """For people: ``gpu`` 250 → ``"1/4 GPU"``."""

@@ -40,7 +40,7 @@ def demand_period(dimension: Dimension, period: Period, *, person: bool) -> None
     a person's credits in all, which are the person's balance."""
     if period is not Period.NEVER and dimension not in USED_UP:
         raise BadValue(
-            f"period: {dimension} is held and given back, so it has no period",
+            f"period: {dimension.label} is held and given back, so it has no period",
             next=f"leave the period out, or limit {', '.join(USED_UP)}",
         )
     if dimension is Dimension.CREDITS and person and period is Period.NEVER:

@@ -74,6 +74,8 @@ class Unit:
     @property
     def kept(self) -> tuple[Span, ...]:
         """When it is kept."""
+        if not self.taken:
+            return (self.span,)
         spans: list[Span] = []
         begins, ends = self.span
         for start, end in sorted(self.taken):
@@ -118,13 +120,15 @@ def can_be_lent(ask: Ask) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """Free and used from `now` on. `times` are all moments at which anything changes."""
+    """Free and used from `now` on. `times` are all moments at which anything changes; `begins` has
+    the beginning and the number of each unit, in the order of time."""
 
     now: datetime
     times: tuple[datetime, ...]
     nodes: Mapping[str, Line[NodeFree]]
     used: Mapping[str, Line[Counts]]
     units: tuple[Unit, ...] = ()
+    begins: tuple[tuple[datetime, int], ...] = ()
 
     @classmethod
     def of(
@@ -160,7 +164,8 @@ class Profile:
         times = {now, *(t for line in node_lines.values() for t in line.times)}
         times |= {t for line in used_lines.values() for t in line.times}
         times |= {t for unit in units for t in unit.span}
-        return cls(now, tuple(sorted(times)), node_lines, used_lines, units)
+        begins = tuple(sorted((unit.span[0], number) for number, unit in enumerate(units)))
+        return cls(now, tuple(sorted(times)), node_lines, used_lines, units, begins)
 
     def taken(
         self, placement: Placement, amounts: Amounts, scope_ids: Iterable[str], span: Span,
@@ -182,7 +187,7 @@ class Profile:
             place = bisect_left(times, moment)
             if place == len(times) or times[place] != moment:
                 times = (*times[:place], moment, *times[place:])
-        return Profile(self.now, times, nodes, used, self.units)
+        return replace(self, times=times, nodes=nodes, used=used)
 
     def seated(self, unit: int, span: Span, sign: int = 1) -> "Profile":
         """With somebody of its own in a unit for a while; with `sign` -1, gone again."""
@@ -195,8 +200,10 @@ class Profile:
         """The least that is free on a node between two moments, for this visitor."""
         start, end = span
         line = self.nodes[node]
-        minded = [u for u in self.units if u.on(node) and visitor.minds(u.hold, start)]
-        spans = [(u, s) for u in minded for s in u.kept if s[0] < end and start < s[1]]
+        minded = self.units_of(lambda hold: visitor.minds(hold, start), end)
+        spans = [
+            (u, s) for _, u in minded if u.on(node) for s in u.kept if s[0] < end and start < s[1]
+        ]
         if not spans:
             return reduce(NodeFree.least, line.over(start, end))
         edges = {*line.times, *(moment for _, kept in spans for moment in kept)}
@@ -204,6 +211,21 @@ class Profile:
         return reduce(
             NodeFree.least, (_less_kept(line.over(at, at)[0], node, at, spans) for at in moments)
         )
+
+    def units_of(self, chosen: Callable[[Hold], bool], until: datetime) -> list[tuple[int, Unit]]:
+        """The units, with their numbers, of the holds that are `chosen` and begin before a moment:
+        a term of lab hours lies ahead, and only the next of them is ever near."""
+        near = sorted(number for _, number in self.begins[: bisect_left(self.begins, (until, -1))])
+        known: dict[int, bool] = {}  # a hold has as many units as a class has people
+        found: list[tuple[int, Unit]] = []
+        for number in near:
+            unit = self.units[number]
+            key = id(unit.hold)
+            if key not in known:
+                known[key] = chosen(unit.hold)
+            if known[key]:
+                found.append((number, unit))
+        return found
 
     def freed(self, claims: Iterable[Claim], at: datetime) -> "Profile":
         """As if these claims ended at `at`."""

@@ -202,7 +202,7 @@ class Seats:
     def _in_own_unit(self, waiting: Waiting, at: datetime, profile: Profile) -> Seat | None:
         """A place that a reservation keeps for these people goes before all others."""
         visitor = Visitor.of(waiting)
-        for number, unit in _own_units(waiting, profile):
+        for number, unit in _own_units(waiting, profile, at + datetime.resolution):
             if not any(s <= at < e for s, e in unit.kept) or len(unit.placement.parts) > 1:
                 continue
             part = unit.placement
@@ -223,7 +223,8 @@ class Seats:
         end = at + waiting.ask.duration
         end = end if until is None else min(end, until)
         if unit is None:
-            unit = next((n for n, u in _own_units(waiting, profile) if _is_in(place, u, at)), None)
+            own = _own_units(waiting, profile, at + datetime.resolution)
+            unit = next((n for n, u in own if _is_in(place, u, at)), None)
         units = self._taken_off(waiting, place, (at, end), profile, unit)
         name = profile.units[units[0]].hold.reservation if units else ""
         # What nobody limits or guarantees need not be followed.
@@ -238,16 +239,18 @@ class Seats:
         """The units that are not kept any more while this place is taken: the one that it is, and as
         many more as it stands in."""
         units = [] if unit is None else [unit]
+        if not profile.units or not self._crowded(place, span, profile, units):
+            return units
         devices = {s.device_id for part in place.parts for s in part.shares}
         near = [
             (devices.isdisjoint(s.device_id for p in u.placement.parts for s in p.shares), number)
-            for number, u in _own_units(waiting, profile)
+            for number, u in _own_units(waiting, profile, span[1])
             if number not in units and any(u.on(part.node) for part in place.parts)
         ]
         for _, number in sorted(near):
+            units.append(number)
             if not self._crowded(place, span, profile, units):
                 break
-            units.append(number)
         return units
 
     @staticmethod
@@ -277,9 +280,8 @@ def _hopeless(ask: Ask, free: NodeFree) -> bool:
     )
 
 
-def _own_units(waiting: Waiting, profile: Profile) -> list[tuple[int, Unit]]:
-    visitor = Visitor.of(waiting)
-    return [(n, unit) for n, unit in enumerate(profile.units) if visitor.may_enter(unit.hold)]
+def _own_units(waiting: Waiting, profile: Profile, until: datetime) -> list[tuple[int, Unit]]:
+    return profile.units_of(Visitor.of(waiting).may_enter, until)
 
 
 def _is_in(place: Placement, unit: Unit, at: datetime) -> bool:

@@ -161,7 +161,7 @@ def _amounts_wrong(tenant: Tenant) -> Iterator[BadValue]:
         for dimension, amount in amounts.items():
             if amount < 0:
                 yield BadValue(
-                    f"{tenant.label}: a {name} of {amount} {dimension} is negative",
+                    f"{tenant.label}: a {name} of {amount} {dimension.label} is negative",
                     next="use 0 or more",
                 )
     for dimension, amount in tenant.guaranteed.items():

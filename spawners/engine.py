@@ -21,13 +21,32 @@ class Enforcement(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Template:
+    """A Python in which modules are imported already, from which a command may be forked.
+
+    `python` is its interpreter, `modules` those of its modules that are imported as far as they are
+    installed, `env` what the imports find in their environment, `paths` folders of further modules,
+    which count as part of the installation. `marks` are values that nobody has, for variables that
+    differ from command to command: what the imports keep of them is replaced by the command's own.
+    Nothing in it is secret.
+    """
+
+    python: str
+    modules: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict[str, str])
+    marks: Mapping[str, str] = field(default_factory=dict[str, str])
+    paths: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class LaunchSpec:
     """All that an engine needs to run one attempt.
 
     `argv` and `env` hold secrets: an engine keeps them in memory and in a 0600 file only.
     `node` is where; an engine of one machine need not look at it. `uid` None runs as the engine's
     own user. `deadline` ends the attempt even if nobody watches. `port` is where the process must
-    listen, on 127.0.0.1.
+    listen, on 127.0.0.1. With a `template`, `argv` is ``(python, "-P", "-c", code, *args)``: an engine
+    that has it ready may fork it instead of starting a fresh Python, which means the same.
     """
 
     attempt_id: str
@@ -42,6 +61,7 @@ class LaunchSpec:
     gid: int | None = None
     shares: Sequence[Share] = ()
     node: str = ""
+    template: Template | None = None
 
 
 class Phase(StrEnum):
@@ -164,6 +184,24 @@ class Engine(Protocol):
 
     def log(self, attempt_id: str, last_bytes: int = 65536) -> bytes:
         """The end of what the attempt printed; empty when unknown or silent."""
+        ...
+
+    def prepare(self, templates: Sequence[Template]) -> None:
+        """Have these ready to be forked from, as far as this engine does that, and replace those
+        whose installation has changed. Called again and again with all that should be ready; what
+        is not named goes when it was idle for long. Never waits and never fails; running attempts
+        are not touched."""
+        ...
+
+    def why_not_prepared(self, template: Template) -> str:
+        """Empty when it can be forked from now; else why not, or not yet. Starts nothing and never
+        fails."""
+        ...
+
+    def processor_s(self, attempt_ids: Sequence[str]) -> dict[str, float]:
+        """Processor time in seconds that live attempts have used since they began, by id; of what it
+        cannot measure, nothing. Two answers tell what was used between them: what ended meanwhile
+        may be missing in the second."""
         ...
 
     def inventory(self) -> list[Node]:

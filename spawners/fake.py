@@ -15,6 +15,7 @@ from spawners.engine import (
     Limits,
     Observation,
     Phase,
+    Template,
 )
 
 
@@ -40,6 +41,10 @@ class FakeEngine:
         self.silent: set[str] = set()
         self.gpu_percent: int | None = None
         """What everything that is up uses of its devices, as it says."""
+        self.processor: dict[str, float] = {}
+        """Seconds by attempt, as it says; of the others that are up, 0."""
+        self.prepared: list[Template] = []
+        """What it was last asked to have ready."""
         self._clock = clock
         self._seen: dict[str, Observation] = {}
         self._deadlines: dict[str, datetime] = {}
@@ -84,6 +89,18 @@ class FakeEngine:
 
     def log(self, attempt_id: str, last_bytes: int = 65536) -> bytes:
         return self.logs.get(attempt_id, b"")[-last_bytes:]
+
+    def prepare(self, templates: Sequence[Template]) -> None:
+        self.prepared = list(templates)
+
+    def why_not_prepared(self, template: Template) -> str:
+        return "" if template in self.prepared else "nobody has asked for it"
+
+    def processor_s(self, attempt_ids: Sequence[str]) -> dict[str, float]:
+        self._fail("processor_s")
+        seen = self.observe(attempt_ids)
+        live = [one.attempt_id for one in seen if one.phase is not Phase.ENDED]
+        return {name: self.processor.get(name, 0.0) for name in live}
 
     def inventory(self) -> list[Node]:
         self._fail("inventory")

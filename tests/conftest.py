@@ -3,13 +3,11 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
 
 from deploy import test_peers
+from tests.examples import load_profiles
 
-# A shared machine may stop for a second in the middle of any example.
-settings.register_profile("perijove", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("perijove")
+load_profiles()
 
 HERE = Path(__file__).parent
 MARKS_OF_FOLDER = {"browser": ("browser", "e2e"), "e2e": ("e2e",)}

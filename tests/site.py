@@ -2,6 +2,7 @@
 that sign the same contracts, and the test owns the clock."""
 
 import asyncio
+import copy
 import functools
 import json
 import sys
@@ -33,6 +34,7 @@ from hub.menu import MenuSource
 from hub.policy import ROOT_TENANT, Actor
 from hub.reconciler import Reconciler
 from hub.settings import CONTROL_PREFIX, PACKAGE_ROOT, Settings
+from hub.store.course_tables import CourseRow
 from hub.store.schema import upgrade
 from hub.store.store import Store
 from hub.store.tables import AttemptRow, DeviceRow, PersonRow, ShareRow, TenantRow, WorkloadRow
@@ -86,6 +88,27 @@ def _migrated() -> bytes:
         return file.read_bytes()
 
 
+_routes = functools.cache(public.routes)
+
+
+def _application() -> FastAPI:
+    """Routes cost half a second, and FastAPI keeps every application alive that includes a module's
+    router: one set of them serves all sites of a run, each with a state of its own."""
+    app = copy.copy(_routes())
+    app.middleware_stack = None
+    return app
+
+
+_first_sign_ins = functools.cache(people.SignIns)
+
+
+def _sign_ins() -> people.SignIns:
+    """Nobody's failures yet. Its decoy took as long as all the rest of a site: one serves a run."""
+    made = copy.copy(_first_sign_ins())
+    made._failures = {}
+    return made
+
+
 def add_tenant(control: Control, tenant_id: str, parent: str = ROOT_TENANT) -> None:
     with control.store.write() as session:
         session.add(
@@ -94,6 +117,17 @@ def add_tenant(control: Control, tenant_id: str, parent: str = ROOT_TENANT) -> N
                 created_at=control.clock.now(),
             )
         )  # fmt: skip
+
+
+def add_course(control: Control, tenant_id: str, **facts: Any) -> None:
+    """A course that goes on for years, unless `facts`, by column, say otherwise; its tenant must be
+    there."""
+    usual = {
+        "first_day": "2020-01-01", "last_day": "2099-12-31", "time_zone": "UTC",
+        "lab_offer": "cpu", "created_by": "test", "created_at": control.clock.now(),
+    }  # fmt: skip
+    with control.store.write() as session:
+        session.add(CourseRow(tenant_id=tenant_id, **(usual | facts)))
 
 
 def add_person(
@@ -163,8 +197,9 @@ class Site:
         starting.prepare_spaces(self.control)
         self.control.bus.attach(asyncio.get_running_loop())
         self.reconciler = Reconciler(self.control, self.hub)  # type: ignore[arg-type]
-        self.app: FastAPI = public.build(self.control, self.hub, self._ready)  # type: ignore[arg-type]
-        self.hub.inner = internal.build(self.control, self.hub, people.SignIns())  # type: ignore[arg-type]
+        self.app = _application()
+        public.serve(self.app, self.control, self.hub, self._ready)  # type: ignore[arg-type]
+        self.hub.inner = internal.build(self.control, self.hub, _sign_ins())  # type: ignore[arg-type]
 
     async def _halt(self) -> None:
         tasks = list(self.reconciler._tasks.values())

@@ -3,8 +3,9 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse
+from starlette.datastructures import State
 
 from hub.api import errors, schema, scim
 from hub.api.access import PUBLIC, does, undeclared
@@ -34,16 +35,39 @@ from hub.api.routers import (
     tenants,
     workloads,
 )
+from hub.api.untraced import UNTRACED
 from hub.control_context import Control
+from hub.denials import Denials
 from hub.hub_api import HubApi
+from hub.rare import Rarely
 from hub.settings import CONTROL_PREFIX
 
 
-def build(
-    control: Control | None, hub: HubApi | None, ready: Callable[[], Awaitable[str]]
+def build(control: Control, hub: HubApi, ready: Callable[[], Awaitable[str]]) -> FastAPI:
+    """The application for this control and this Hub; `ready` answers an empty string, or what is
+    not ready yet. Raises RuntimeError when a route does not declare its Action."""
+    return serve(routes(), control, hub, ready)
+
+
+def serve(
+    app: FastAPI, control: Control, hub: HubApi, ready: Callable[[], Awaitable[str]]
 ) -> FastAPI:
-    """`ready` answers an empty string, or what is not ready yet. Raises RuntimeError when a route
-    does not declare its Action. Without control and hub it can only tell its routes."""
+    """`app`, as :func:`routes` made it, for this control and this Hub."""
+    app.state = State(
+        {
+            "control": control,
+            "hub": hub,
+            "ready": ready,
+            "denials": Denials(),
+            "key_refusals": Rarely(),
+        }
+    )
+    return app
+
+
+def routes() -> FastAPI:
+    """Every route of the API, for nobody yet. Raises RuntimeError when one does not declare its
+    Action."""
     app = FastAPI(
         title="Perijove",
         version="1",
@@ -52,8 +76,8 @@ def build(
         docs_url=None,
         redoc_url=None,
         separate_input_output_schemas=False,
+        telemetry=UNTRACED,
     )
-    app.state.control, app.state.hub = control, hub
     errors.install(app)
     app.add_middleware(Intake)
     app.add_middleware(ETags)
@@ -87,9 +111,9 @@ def build(
     scim.install(app)
 
     @app.get(f"{CONTROL_PREFIX}/healthz", response_model=None, **does(PUBLIC))
-    async def healthz() -> dict[str, str] | JSONResponse:
+    async def healthz(request: Request) -> dict[str, str] | JSONResponse:
         """200 when everything is ready, else 503 with what is not."""
-        missing = await ready()
+        missing = await request.app.state.ready()
         if missing:
             return JSONResponse({"status": "starting", "waiting_for": missing}, 503)
         return {"status": "ok"}

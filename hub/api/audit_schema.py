@@ -18,6 +18,8 @@ class AuditEntry(BaseModel):
     object_login: str
     tenant: str
     detail: dict[str, Any]
+    told: dict[str, str]
+    """What `detail` says, in names and units that people know; times in it are RFC 3339."""
 
 
 class SoundnessView(BaseModel):

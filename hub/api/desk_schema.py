@@ -73,7 +73,7 @@ class UndoBody(Body):
 
 
 class PreviewLine(BaseModel):
-    """A change in words: ``gpu of Physics``, from ``no limit`` to ``4 GPUs``."""
+    """A change in words: ``GPU of Physics``, from ``no limit`` to ``4 GPUs``."""
 
     name: str
     before: str

@@ -11,7 +11,6 @@ from starlette.exceptions import HTTPException
 
 from catalog.errors import PerijoveError, TooLarge
 from hub.api.views import verdict_view
-from hub.denials import Denials
 from hub.launching import LaunchRefused
 from hub.settings import SCIM_PREFIX
 
@@ -64,8 +63,8 @@ def methods_at(app: FastAPI, path: str) -> list[str]:
 
 
 def install(app: FastAPI) -> None:
-    """Give `app` the one error shape for everything that can go wrong."""
-    app.state.denials = Denials()
+    """Give `app` the one error shape for everything that can go wrong. Its state says which
+    `control` it serves and which `denials` were noted."""
 
     @app.exception_handler(PerijoveError)
     async def ours(request: Request, error: PerijoveError) -> JSONResponse:

@@ -7,11 +7,13 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from catalog.units import MIB, format_credits, format_duration, format_gpu
+from hub.activity import active_at
 from hub.api.announcement_schema import AnnouncementView, announcement_view
 from hub.api.schema import Body, ShareView
 from hub.api.views import share_view
 from hub.extending import Extension
 from hub.inside import Inside, Left
+from hub.store.tables import AttemptRow
 
 WARN_MINUTES = (15, 5)
 
@@ -29,6 +31,14 @@ class GoingView(BaseModel):
 
     at: datetime
     reason: str
+
+
+class IdleView(BaseModel):
+    """Nothing happens in it since `since`: it stops at `stops_at` unless somebody says that they
+    still work."""
+
+    since: datetime
+    stops_at: datetime
 
 
 class LeftView(BaseModel):
@@ -74,6 +84,8 @@ class InsideView(BaseModel):
     """So long before the end people are warned."""
     extend: ExtensionView
     going: GoingView | None
+    idle: IdleView | None
+    """The question that is open; null while there is none."""
     share: ShareView
     share_text: str
     memory: MemoryView
@@ -91,6 +103,18 @@ class InsideExtendBody(Body):
     """Longer by this much; empty: by as much as was offered."""
 
     by: str = Field(default="", max_length=20)
+
+
+class ActiveBody(Body):
+    """Seconds since anything was at work in it; 0: somebody works now."""
+
+    idle_s: int = Field(default=0, ge=0, le=90 * 86400)
+
+
+class Noted(BaseModel):
+    """It was written down."""
+
+    id: str
 
 
 class AnswerBody(Body):
@@ -118,7 +142,7 @@ def inside_view(found: Inside, portal: str) -> InsideView:
         going=GoingView(at=attempt.go_at, reason=attempt.go_text)
         if going and attempt and attempt.go_at
         else None,
-        share=share, share_text=share_text(share),
+        idle=_idle(attempt), share=share, share_text=share_text(share),
         memory=MemoryView(
             used_mib=found.memory_used // MIB, limit_mib=row.memory_bytes // MIB
         ),
@@ -152,6 +176,13 @@ def share_text(share: ShareView) -> str:
     if share.emulated:
         words.append("emulated")
     return ", ".join(words)
+
+
+def _idle(attempt: AttemptRow | None) -> IdleView | None:
+    since = active_at(attempt) if attempt else None
+    if attempt is None or since is None or attempt.idle_stop_at is None:
+        return None
+    return IdleView(since=since, stops_at=attempt.idle_stop_at)
 
 
 def _extension(found: Extension) -> ExtensionView:

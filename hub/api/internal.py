@@ -5,7 +5,7 @@ again; there is no other authorization here.
 """
 
 import asyncio
-import time
+import os
 from datetime import datetime
 from typing import Any, Literal
 
@@ -13,23 +13,27 @@ from fastapi import FastAPI
 from pydantic import Field
 from sqlmodel import col, select
 
-from catalog.errors import AccountClosed
+from catalog.errors import Busy
 from hub import attempts, invariants, passwords, people, starting
-from hub.api import errors, internal_identities, internal_lti
+from hub.api import errors, internal_identities, internal_lti, internal_tokens
 from hub.api.schema import Body
+from hub.api.untraced import UNTRACED
 from hub.attempts import Step
+from hub.coming_up import ComingUp
 from hub.control_context import Control
 from hub.courses import invitations
+from hub.denials import Denials
 from hub.hub_api import HubApi
 from hub.lifecycle import EndReason, Status, Target
+from hub.line import Line
 from hub.people import NewPerson, SignIns
 from hub.site import site_view
-from hub.store import audit
 from hub.store.tables import AttemptRow, PersonRow, TenantRow, WorkloadRow
 from hub.workloads import LIVE
 
+_PATIENCE_S, _MOST_WAITING = 50.0, 500
+"""Of who signs in while a whole class does; the Hub waits for longer (`hub.control_door`)."""
 _WAIT_S = 20.0
-_LOOK_EVERY_S = 0.02
 
 
 class SignInBody(Body):
@@ -49,12 +53,6 @@ class UseLinkBody(LinkBody):
     password: str = ""
 
 
-class TokenBody(Body):
-    login: str
-    note: str = "perijove token"
-    expires_s: int = 7 * 86400
-
-
 class StartBody(Body):
     person: str
     server: str
@@ -64,22 +62,36 @@ class StartBody(Body):
 
 def build(control: Control, hub: HubApi, sign_ins: SignIns) -> FastAPI:
     """The application behind the socket."""
-    app = FastAPI(title="Perijove, this machine only", openapi_url=None, docs_url=None)
-    app.state.control = control
+    app = FastAPI(
+        title="Perijove, this machine only", openapi_url=None, docs_url=None, telemetry=UNTRACED
+    )
+    app.state.control, app.state.denials = control, Denials()
     errors.install(app)
     _sign_in_routes(app, control, sign_ins)
     internal_identities.mount(app, control, hub)
+    internal_tokens.mount(app, control, hub)
     internal_lti.mount(app, control)
     _server_routes(app, control)
-    _operator_routes(app, control, hub)
+    _operator_routes(app, control)
     _drain_routes(app, control)
     return app
 
 
 def _sign_in_routes(app: FastAPI, control: Control, sign_ins: SignIns) -> None:
+    # A hash takes 64 MiB and uses several cores by itself: more at once only delay one another, and
+    # those who came in already.
+    line = Line(max(1, (os.cpu_count() or 1) // 2), _PATIENCE_S, _MOST_WAITING, _too_many)
+
     @app.post("/internal/sign-in")
-    def sign_in(body: SignInBody) -> dict[str, str]:
-        return _person(people.sign_in(control, sign_ins, body.login, body.password))
+    async def sign_in(body: SignInBody) -> dict[str, str]:
+        # Whoever guesses at one account takes no place from the others.
+        sign_ins.slow_down(people.plain_login(body.login), control.clock.now())
+        async with line.turn():
+            return _person(
+                await asyncio.to_thread(
+                    people.sign_in, control, sign_ins, body.login, body.password
+                )
+            )
 
     @app.post("/internal/links/look")
     def look(body: LinkBody) -> dict[str, str]:
@@ -91,14 +103,9 @@ def _sign_in_routes(app: FastAPI, control: Control, sign_ins: SignIns) -> None:
         return {"email": link.email, "tenant_name": tenant.name}
 
     @app.post("/internal/links/use")
-    def use(body: UseLinkBody) -> dict[str, str]:
-        if body.purpose == "admin":
-            return _person(people.use_admin_link(control, sign_ins, body.token, body.password))
-        if body.purpose == passwords.PURPOSE:
-            return _person(passwords.use(control, sign_ins, body.token, body.password))
-        new = NewPerson(body.login, body.password, body.display_name, body.email)
-        then = invitations.arrived(control)
-        return _person(people.use_invitation(control, sign_ins, body.token, new, then))
+    async def use(body: UseLinkBody) -> dict[str, str]:
+        async with line.turn():
+            return _person(await asyncio.to_thread(_use_link, control, sign_ins, body))
 
     @app.get("/internal/persons/{hub_name}")
     def person(hub_name: str) -> dict[str, str]:
@@ -110,17 +117,32 @@ def _sign_in_routes(app: FastAPI, control: Control, sign_ins: SignIns) -> None:
         }  # fmt: skip
 
 
+def _too_many() -> Busy:
+    return Busy("too many people sign in at this moment", next="try again in a few seconds")
+
+
+def _use_link(control: Control, sign_ins: SignIns, body: UseLinkBody) -> PersonRow:
+    if body.purpose == "admin":
+        return people.use_admin_link(control, sign_ins, body.token, body.password)
+    if body.purpose == passwords.PURPOSE:
+        return passwords.use(control, sign_ins, body.token, body.password)
+    new = NewPerson(body.login, body.password, body.display_name, body.email)
+    return people.use_invitation(control, sign_ins, body.token, new, invitations.arrived(control))
+
+
 def _server_routes(app: FastAPI, control: Control) -> None:
+    coming_up = ComingUp(control)
+
     @app.post("/internal/servers/start")
     async def start(body: StartBody) -> dict[str, str]:
         attempt = await asyncio.to_thread(
             starting.start, control, body.person, body.server, body.args, body.env
         )
-        return await _until_up(control, attempt)
+        return await _until_up(coming_up, attempt)
 
     @app.get("/internal/servers/attempts/{attempt}")
     async def wait(attempt: str) -> dict[str, str]:
-        return await _until_up(control, attempt)
+        return await _until_up(coming_up, attempt)
 
     @app.get("/internal/servers/{person}/{server}")
     def alive(person: str, server: str) -> dict[str, bool | str]:
@@ -138,17 +160,7 @@ def _server_routes(app: FastAPI, control: Control) -> None:
         return {"gone": True}
 
 
-def _operator_routes(app: FastAPI, control: Control, hub: HubApi) -> None:
-    @app.post("/internal/tokens")
-    async def token(body: TokenBody) -> dict[str, str]:
-        person = await asyncio.to_thread(people.by_login, control, body.login)
-        if not person.active:
-            raise AccountClosed(f"the account {body.login!r} is closed", next="reopen it first")
-        found = await hub.new_token(person.hub_name, body.note, body.expires_s)
-        control.tokens.remember(found, person.hub_name)
-        await asyncio.to_thread(_audit_token, control, person, body.note)
-        return {"token": found}
-
+def _operator_routes(app: FastAPI, control: Control) -> None:
     @app.post("/internal/admin-link")
     def admin_link(if_needed: int = 0) -> dict[str, str | None]:
         found = people.admin_link(control, if_needed=bool(if_needed))
@@ -181,15 +193,12 @@ def _drain_routes(app: FastAPI, control: Control) -> None:
         return {"left": len(_live_with_place(control))}
 
 
-async def _until_up(control: Control, attempt: str) -> dict[str, str]:
+async def _until_up(coming_up: ComingUp, attempt: str) -> dict[str, str]:
     """Address and token when it listens, or after a while the attempt alone: ask again then."""
-    until = time.monotonic() + _WAIT_S
-    while time.monotonic() < until:
-        found = await asyncio.to_thread(starting.started, control, attempt)
-        if found is not None:
-            return {"url": found.url, "token": found.token, "attempt": attempt}
-        await asyncio.sleep(_LOOK_EVERY_S)
-    return {"attempt": attempt}
+    found = await coming_up.up(attempt, _WAIT_S)
+    if found is None:
+        return {"attempt": attempt}
+    return {"url": found.url, "token": found.token, "attempt": attempt}
 
 
 def _may_stop(control: Control, hub_name: str, server: str) -> bool:
@@ -222,14 +231,6 @@ def _live_with_place(control: Control) -> list[str]:
                 .where(col(AttemptRow.released_at).is_(None), col(WorkloadRow.status).in_(LIVE))
             )
         )
-
-
-def _audit_token(control: Control, person: PersonRow, note: str) -> None:
-    with control.store.write() as session:
-        audit.record(
-            session, control.clock.now(), "system", "token-issued", person.id, person.tenant_id,
-            {"note": note[:80]},
-        )  # fmt: skip
 
 
 def _person(person: PersonRow) -> dict[str, str]:

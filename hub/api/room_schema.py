@@ -39,7 +39,8 @@ class SeatView(BaseModel):
     """Percent: what it lately used of the time of its devices, 100 for a whole one; null when it has none,
     and where nothing can tell (emulated devices)."""
     idle_s: int | None
-    """Since the server was last used, as the Hub counts it; null when it is not known."""
+    """Since anything was last at work in it, or its person; null when it does not run, and
+    until its server has told."""
     lease_ends_at: datetime | None
     can_extend: bool
     credits: str
@@ -55,6 +56,28 @@ class Counts(BaseModel):
     away: int
 
 
+class ReadyPart(BaseModel):
+    """The environment, the material or the places of a class."""
+
+    name: Literal["environment", "material", "places"]
+    state: Literal["ready", "soon", "slow", "wrong"]
+    """``soon``: on its way by itself; ``slow``: each start takes some seconds; ``wrong``: somebody has
+    to do something."""
+    text: str
+
+
+class ReadyView(BaseModel):
+    """Whether all is ready for the lab hours that are on or come next."""
+
+    name: str
+    starts_at: datetime
+    ends_at: datetime
+    state: Literal["ready", "soon", "slow", "wrong"]
+    """That of the part that is worst."""
+    text: str
+    parts: list[ReadyPart]
+
+
 class RoomView(BaseModel):
     """A course at one moment, staff first."""
 
@@ -62,6 +85,8 @@ class RoomView(BaseModel):
     name: str
     at: datetime
     session: SessionView | None
+    ready: ReadyView | None
+    """Null where nothing is held for lab hours to come."""
     counts: Counts
     people: list[SeatView]
 

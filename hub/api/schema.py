@@ -124,11 +124,15 @@ class OfferView(BaseModel):
 
 
 class Progress(BaseModel):
-    """How far a start is: step `done` of `of`, in words."""
+    """How far a start is: step `done` of `of`, in words, with those that are before it."""
 
     done: int
     of: int
     text: str
+    before: int = 0
+    """How many were granted their place earlier and are starting still."""
+    about_s: int | None = None
+    """Seconds until it is up, by how many came up lately; null where too few did."""
 
 
 class WorkloadView(BaseModel):
@@ -171,6 +175,10 @@ class WorkloadView(BaseModel):
     """Why it waits again; empty when it never lost its place."""
     saved_at: datetime | None
     """When it last said that its work is saved."""
+    active_at: datetime | None
+    """When somebody or something was last at work in it; null before it runs and after."""
+    idle_stop_at: datetime | None
+    """It is idle: it stops then unless its owner says that they still work."""
     can_extend: bool
     notify: bool
     position: int | None

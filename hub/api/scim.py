@@ -31,7 +31,6 @@ from hub.api.service_access import ServiceArg
 from hub.control_context import Control
 from hub.hub_api import HubApi
 from hub.policy import Action, Actor
-from hub.rare import Rarely
 from hub.scim import filters, groups, users
 from hub.scim.keyed import Window
 from hub.scim.shapes import CONFIG, POLICY, PROVIDER, Group, User
@@ -94,7 +93,6 @@ _MAY = does(Action.PROVISION)
 
 def install(app: FastAPI) -> None:
     """Serve SCIM in `app`."""
-    app.state.key_refusals = Rarely()
     app.include_router(router)
 
 
@@ -131,11 +129,7 @@ async def schema(name: str, _: ServiceArg) -> Response:
 @router.get("/Users", **_MAY)
 async def list_users(request: Request, control: ControlArg, service: ServiceArg) -> Response:
     """Users that this key made: `filter`, `startIndex`, `count`, `attributes`."""
-    asked = _asked(request.query_params)
-    condition = filters.users(asked.filter) if asked.filter else None
-    window = Window.of(asked.start_index, asked.count)
-    found, total = await closing.in_thread(users.listed, control, service, condition, window)
-    return _page(found, total, window, asked)
+    return await _users_page(control, service, _asked(request.query_params))
 
 
 @router.post("/Users", **_MAY)
@@ -191,11 +185,7 @@ async def delete_user(
 @router.get("/Groups", **_MAY)
 async def list_groups(request: Request, control: ControlArg, service: ServiceArg) -> Response:
     """Groups that this key made."""
-    asked = _asked(request.query_params)
-    condition = filters.groups(asked.filter) if asked.filter else None
-    window = Window.of(asked.start_index, asked.count)
-    found, total = await closing.in_thread(_groups_in, control, service, condition, window, asked)
-    return _page(found, total, window, asked)
+    return await _groups_page(control, service, _asked(request.query_params))
 
 
 @router.post("/Groups", **_MAY)
@@ -257,16 +247,24 @@ async def search(request: Request, control: ControlArg, service: ServiceArg) -> 
 async def search_users(request: Request, control: ControlArg, service: ServiceArg) -> Response:
     """As GET /Users, with everything in the body."""
     asked = _validated(_SEARCH, await _json(request), Context.SEARCH_REQUEST)
-    condition = filters.users(asked.filter) if asked.filter else None
-    window = Window.of(asked.start_index, asked.count)
-    found, total = await closing.in_thread(users.listed, control, service, condition, window)
-    return _page(found, total, window, asked)
+    return await _users_page(control, service, asked)
 
 
 @router.post("/Groups/.search", **_MAY)
 async def search_groups(request: Request, control: ControlArg, service: ServiceArg) -> Response:
     """As GET /Groups, with everything in the body."""
     asked = _validated(_SEARCH, await _json(request), Context.SEARCH_REQUEST)
+    return await _groups_page(control, service, asked)
+
+
+async def _users_page(control: Control, service: Actor, asked: SearchRequest[Any]) -> Response:
+    condition = filters.users(asked.filter) if asked.filter else None
+    window = Window.of(asked.start_index, asked.count)
+    found, total = await closing.in_thread(users.listed, control, service, condition, window)
+    return _page(found, total, window, asked)
+
+
+async def _groups_page(control: Control, service: Actor, asked: SearchRequest[Any]) -> Response:
     condition = filters.groups(asked.filter) if asked.filter else None
     window = Window.of(asked.start_index, asked.count)
     found, total = await closing.in_thread(_groups_in, control, service, condition, window, asked)

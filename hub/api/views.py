@@ -10,14 +10,17 @@ from catalog.errors import BadValue
 from catalog.fitting import milli_of, share_of
 from catalog.inventory import Node
 from catalog.offers import Answer, Offer, OfferField
-from catalog.units import MIB, WHOLE, format_bytes, format_credits, format_gpu
+from catalog.units import MIB, WHOLE, format_bytes, format_cpu, format_credits, format_gpu
 from hub import launching
+from hub.activity import active_at
 from hub.api import schema
-from hub.attempts import Step, used_cost
+from hub.attempts import Step
 from hub.control_context import Control
 from hub.courses.material import folder_of
+from hub.held_credits import used_cost
 from hub.launching import Judged, Standing
 from hub.lifecycle import EndReason, Status
+from hub.start_line import StartLine
 from hub.store.course_tables import CourseRow
 from hub.store.tables import (
     AttemptRow,
@@ -27,12 +30,12 @@ from hub.store.tables import (
     WorkloadRow,
 )
 from hub.workloads import surely_extends, why_not_extend
+from hub.world import HELD
 from quotas.admission import Slot
 from quotas.fairness import Share
-from quotas.holdings import borrowers
 from quotas.limits import Dimension
 from quotas.periods import show_moment, span_at
-from quotas.verdict import Denied, Fits, Verdict, Waits, word
+from quotas.verdict import Code, Denied, Fits, Verdict, Waits, word
 
 _STEPS = {
     Step.GRANTED: (1, "Granted; preparing your home"),
@@ -86,7 +89,7 @@ def offer_view(control: Control, standing: Standing, offer: Offer) -> schema.Off
     """One line of the menu, as this visitor sees it now."""
     answer = offer.answer({})
     judged = launching.judge_with_alternatives(control, standing, answer)
-    free, total = launching.free_copies(control, standing, answer)
+    free, total = launching.free_copies(standing, answer)
     return schema.OfferView(
         id=offer.id,
         kind=offer.spec.kind,
@@ -155,7 +158,7 @@ class WorkloadViews:
         self._now = control.clock.now()
         self._told: set[str] = set()
         self._planned: set[str] = set()
-        self._borrowers = borrowers(standing.world)
+        self._line = StartLine(session, self._now)
 
     def show(self, rows: Iterable[WorkloadRow]) -> list[schema.WorkloadView]:
         rows = list(rows)
@@ -193,17 +196,21 @@ class WorkloadViews:
             lease_ends_at=attempt.lease_ends_at if attempt and live_lease else None,
             offered_until=row.offered_until,
             preemptible=row.preemptible,
-            borrowed=attempt is not None and live_lease and attempt.id in self._borrowers,
+            borrowed=attempt is not None
+            and live_lease
+            and attempt.id in self._standing.outlook.borrowers,
             goes_at=attempt.go_at if attempt and live_lease else None,
             goes_why=attempt.go_text if attempt and live_lease else "",
             again=row.reason if row.again and status is Status.QUEUED else "",
             saved_at=row.saved_at,
+            active_at=active_at(attempt) if attempt and status is Status.RUNNING else None,
+            idle_stop_at=attempt.idle_stop_at if attempt and status is Status.RUNNING else None,
             can_extend=status is Status.RUNNING
             and attempt is not None
             and self._can_extend(row, attempt),
             notify=row.notify, position=slot.position if slot else None,
             starts_at=slot.at if slot else None,
-            alternatives=self._alternatives(row) if slot and row.id in self._told else [],
+            alternatives=self._alternatives(row, slot) if slot and row.id in self._told else [],
             progress=self._progress(status, attempt),
             notes=list(attempt.notes) if attempt else [],
             suggestion=launching.larger(self._control, row)
@@ -234,9 +241,12 @@ class WorkloadViews:
         return f"{url}/user/{person.hub_name}/{row.id}/lab{place}"
 
     def _slot(self, row: WorkloadRow) -> Slot | None:
-        return self._standing.planner.slots.get(row.id)
+        planner = self._standing.planner
+        return planner.told(row.id) if row.id in planner.slots else None
 
-    def _alternatives(self, row: WorkloadRow) -> list[schema.Alternative]:
+    def _alternatives(self, row: WorkloadRow, slot: Slot) -> list[schema.Alternative]:
+        if slot.code == Code.FITS:
+            return []
         offer = self._control.menu.get().offers.get(row.offer_id)
         if offer is None:
             return []
@@ -244,24 +254,33 @@ class WorkloadViews:
             answer = offer.answer(row.answers)
         except BadValue:
             return []
-        standing = self._standing.without(self._control, row.id)
+        standing = self._standing.without(row.id)
         judged = launching.judge_with_alternatives(self._control, standing, answer)
         return [alternative_view(other) for other in judged.alternatives]
 
-    @staticmethod
-    def _progress(status: Status, attempt: AttemptRow | None) -> schema.Progress | None:
+    def _progress(self, status: Status, attempt: AttemptRow | None) -> schema.Progress | None:
         if status is not Status.STARTING or attempt is None:
             return None
         done, text = _STEPS[attempt.step]
-        return schema.Progress(done=done, of=STEPS, text=text)
+        ahead = self._line.ahead_of(attempt.id)
+        if ahead is None or not ahead.starts:
+            return schema.Progress(done=done, of=STEPS, text=text)
+        return schema.Progress(
+            done=done, of=STEPS, text=f"{text}; {ahead.text}", before=ahead.starts,
+            about_s=ahead.seconds,
+        )  # fmt: skip
 
     def _attempts(self, rows: list[WorkloadRow]) -> dict[str, AttemptRow]:
         ids = [row.attempt_id for row in rows if row.attempt_id]
+        if not ids:
+            return {}
         found = self._session.exec(select(AttemptRow).where(col(AttemptRow.id).in_(ids)))
         return {attempt.id: attempt for attempt in found}
 
     def _shares(self, attempt_ids: list[str]) -> dict[str, list[ShareRow]]:
         shares: dict[str, list[ShareRow]] = {}
+        if not attempt_ids:
+            return shares
         for row in self._session.exec(
             select(ShareRow).where(col(ShareRow.attempt_id).in_(attempt_ids))
         ):
@@ -297,16 +316,7 @@ def share_view(row: WorkloadRow, held: list[ShareRow], *, rescue: bool = False) 
 def meter(standing: Standing, held: int, spent: int) -> list[schema.QuotaLine]:
     """What is used of each limit that applies to the visitor, theirs first."""
     scopes = standing.limits.scopes(standing.actor.tenant_id, standing.actor.person_id)
-    used: dict[str, dict[Dimension, int]] = {}
-    for claim in standing.world.running:
-        for scope_id in claim.scope_ids:
-            amounts = used.setdefault(scope_id, {})
-            for dimension, more in (
-                (Dimension.GPU, claim.placement.gpu_milli),
-                (Dimension.CPU, claim.placement.cpu_milli),
-                (Dimension.MEMORY, claim.placement.memory_bytes),
-            ):
-                amounts[dimension] = amounts.get(dimension, 0) + more
+    used = standing.outlook.used
     lines = [
         schema.QuotaLine(
             dimension=dimension.value,  # type: ignore[arg-type]
@@ -317,7 +327,7 @@ def meter(standing: Standing, held: int, spent: int) -> list[schema.QuotaLine]:
         )
         for scope in scopes
         for dimension, limit in scope.limits.items()
-        if dimension in {Dimension.GPU, Dimension.CPU, Dimension.MEMORY}
+        if dimension in HELD
     ]
     total = standing.balance + held + spent
     text = f"{format_credits(standing.balance)} credits left"
@@ -354,7 +364,7 @@ def _used_of(dimension: Dimension, used: int, limit: int) -> str:
         case Dimension.GPU:
             return f"{used / WHOLE:g} of {format_gpu(limit)}"
         case Dimension.CPU:
-            return f"{used / WHOLE:g} of {limit / WHOLE:g} cpu"
+            return f"{used / WHOLE:g} of {format_cpu(limit)}"
         case Dimension.MEMORY:
             return f"{format_bytes(used)} of {format_bytes(limit)}"
         case _:

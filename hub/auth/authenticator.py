@@ -9,7 +9,7 @@ from tornado import web
 from tornado.ioloop import PeriodicCallback
 
 from catalog.errors import AccountClosed, NotSignedIn, PerijoveError, Unavailable
-from hub.auth import pages
+from hub.auth import pages, script_tokens
 from hub.control_door import ControlDoor
 from hub.settings import Settings
 
@@ -80,7 +80,7 @@ class PerijoveAuthenticator(Authenticator):
 
     def get_handlers(self, app: Any) -> list[tuple[str, Any]]:
         """Before JupyterHub's own, so that these win."""
-        handlers = [*pages.HANDLERS, *super().get_handlers(app)]
+        handlers = [*pages.HANDLERS, *script_tokens.HANDLERS, *super().get_handlers(app)]
         if self.clients:
             from hub.auth import oidc_pages
 

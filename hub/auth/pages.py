@@ -2,6 +2,7 @@
 signing out for good, and the way from the Hub's own pages to the portal."""
 
 from typing import Any, ClassVar
+from urllib.parse import quote
 
 from jupyterhub.apihandlers.base import APIHandler
 from jupyterhub.handlers.base import BaseHandler, UserUrlHandler
@@ -173,10 +174,10 @@ class ToPortalHandler(BaseHandler):
 
 
 class ToWorkloadHandler(BaseHandler):
-    """The Hub's progress page of one server."""
+    """The Hub's progress page of one server, and where JupyterLab's *Restart* leads."""
 
     def get(self, _user: str, server: str) -> None:
-        self.redirect(f"{PORTAL_PREFIX}/workloads/{server}")
+        self.redirect(f"{PORTAL_PREFIX}/{_page_of(server, 'lab')}")
 
 
 class NotRunningHandler(UserUrlHandler):
@@ -184,11 +185,10 @@ class NotRunningHandler(UserUrlHandler):
 
     @web.authenticated
     async def get(self, user_name: str, user_path: str | None) -> None:
-        server = (user_path or "/").lstrip("/").split("/", 1)[0]
+        server, _, place = (user_path or "/").lstrip("/").partition("/")
         mine = self.current_user and self.current_user.name == user_name
         if mine and self._wants_a_page(user_path or "") and not self._is_ready(server):
-            known = server.startswith("w-")
-            self.redirect(f"{PORTAL_PREFIX}/" + (f"workloads/{server}" if known else ""))
+            self.redirect(f"{PORTAL_PREFIX}/{_page_of(server, place)}")
             return
         page: Any = super().get(user_name, user_path)  # a coroutine, which its decorator hides
         await page
@@ -204,6 +204,15 @@ class NotRunningHandler(UserUrlHandler):
         return server in user.orm_user.orm_spawners and user.spawners[server].ready
 
 
+def _page_of(server: str, place: str = "") -> str:
+    """A workload's page below the portal; `place` is where in JupyterLab its person was, and is led back
+    to when it is started again: an address, where a file's name may have any character."""
+    if not server.startswith("w-"):
+        return ""
+    back = f"?back={quote(quote(place), safe='')}" if place.partition("/")[0] == "lab" else ""
+    return f"workloads/{quote(server, safe='')}{back}"
+
+
 HANDLERS: list[tuple[str, Any]] = [
     (r"/welcome", WelcomeHandler),
     (r"/invitation", InvitationHandler),
@@ -212,7 +221,7 @@ HANDLERS: list[tuple[str, Any]] = [
     (r"/home", ToPortalHandler),
     (r"/spawn", ToPortalHandler),
     (r"/spawn/([^/]+)", ToPortalHandler),
-    (r"/spawn/([^/]+)/([^/]+)", ToPortalHandler),
+    (r"/spawn/([^/]+)/([^/]+)", ToWorkloadHandler),
     (r"/spawn-pending/([^/]+)", ToPortalHandler),
     (r"/spawn-pending/([^/]+)/([^/]+)", ToWorkloadHandler),
     (r"/user/(?P<user_name>[^/]+)(?P<user_path>/.*)?", NotRunningHandler),

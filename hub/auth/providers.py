@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-import yaml
-from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, field_validator, model_validator
 
 from catalog.errors import BadSetup, BadValue
 from catalog.units import parse_duration
 from hub.auth.rules import STRICT, Allowed, Claims, Rule, Standing, Text, believed, claim, judge
+from hub.list_files import ListFile
 
-MAX_FILE_BYTES = 2**18
 LEAST_REFRESH = timedelta(seconds=1)
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
@@ -190,73 +189,31 @@ def load_providers(path: Path | None) -> list[Provider]:
     """
     if path is None:
         return []
-    found = [_parse(path, index, entry) for index, entry in enumerate(_entries(path))]
+    found = _FILE.read(path)
     for field in ("name", "issuer"):
-        values = [getattr(provider, field) for provider in found]
-        twice = next((value for value in values if values.count(value) > 1), None)
-        if twice is not None:
-            # One issuer twice would make one person of two clients' subjects.
-            raise BadSetup(
-                f"{path}: providers: the {field} {twice!r} is there twice",
-                next=f"give each provider a {field} of its own",
-            )
+        # One issuer twice would make one person of two clients' subjects.
+        _FILE.demand_single(path, field, [getattr(provider, field) for provider in found])
     return [_with_secret(path, index, provider) for index, provider in enumerate(found)]
 
 
-def _entries(path: Path) -> list[Any]:
-    try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise BadSetup(
-                f"{path} is larger than {MAX_FILE_BYTES // 1024} KiB",
-                next="keep to the providers of this site",
-            )
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadSetup(f"{path} cannot be read: {error}", next="mend or remove it") from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"{path}:{mark.line + 1}" if mark else str(path)
-        said = getattr(error, "problem", None) or "it cannot be read"
-        raise BadSetup(f"{place}: not YAML: {said}", next="correct that line") from error
-    if not isinstance(content, dict) or set(content) != {"providers"}:
-        raise BadSetup(
-            f"{path}: must hold `providers:` and nothing else beside it",
-            next="see the page about signing in for an example",
-        )
-    if not isinstance(content["providers"], list):
-        raise BadSetup(f"{path}: providers: must be a list", next="begin each with `- name: …`")
-    return content["providers"]
-
-
-def _parse(path: Path, index: int, entry: Any) -> Provider:
-    try:
-        return Provider.model_validate(entry)
-    except ValidationError as error:
-        first = error.errors(include_input=False)[0]
-        named = entry.get("name") if isinstance(entry, dict) else None
-        place = f"{path}: providers[{index}]" + (f" ({named})" if isinstance(named, str) else "")
-        field = ".".join(str(part) for part in first["loc"])
-        raise BadSetup(
-            f"{place}: {field + ': ' if field else ''}{first['msg'].removeprefix('Value error, ')}",
-            next=_next_step(field, first["type"]),
-        ) from error
-
-
-def _next_step(field: str, kind: str) -> str:
+def _advice(field: str) -> str:
     if field.startswith("allowed"):
         return (
             "say who may sign in: `allowed: everyone`, a claim and its values, or `allowed: rules`"
         )
-    if kind == "extra_forbidden":
-        return f"remove {field}, or correct its spelling"
-    return "correct it and start again"
+    return ""
+
+
+_FILE = ListFile(
+    "providers", Provider, "providers", "see the page about signing in for an example", _advice
+)
 
 
 def _with_secret(path: Path, index: int, provider: Provider) -> Provider:
     if provider.client_secret_file is None:
         return provider
     file = path.parent / provider.client_secret_file.expanduser()
-    place = f"{path}: providers[{index}] ({provider.name}): client_secret_file"
+    place = f"{_FILE.place(path, index, provider.name)}: client_secret_file"
     try:
         secret = file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:

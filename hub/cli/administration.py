@@ -8,6 +8,7 @@ from hub.cli import views
 from hub.cli.options import Cursor, Json
 from hub.cli.output import note, show
 from hub.client import Client
+from quotas.labels import label_of
 
 Login = Annotated[str, typer.Argument(metavar="LOGIN", help="A person's login.")]
 Tenant = Annotated[str, typer.Option("--tenant", help="A tenant.")]
@@ -65,7 +66,7 @@ def quota_list(context: typer.Context, json: Json = False) -> None:
 def quota_set(
     dimension: Annotated[
         Literal["gpu", "cpu", "memory", "workloads", "credits", "gpu-hours", "tokens", "storage"],
-        typer.Option("--dimension", help="What is limited."),
+        typer.Option("--dimension", case_sensitive=False, help="What is limited."),
     ],
     limit: Annotated[
         str, typer.Option("--limit", help="Like 1/2, 4 or 16Gi; `none` removes the limit.")
@@ -87,7 +88,7 @@ def quota_set(
     whom, each = person or tenant, f" a {period}" if period else ""
     show(
         answer,
-        lambda to, _: to.line(f"{dimension} of {whom}: {value or 'no limit'}{each}"),
+        lambda to, _: to.line(f"{label_of(dimension)} of {whom}: {value or 'no limit'}{each}"),
         as_json=json,
     )
 
@@ -96,7 +97,8 @@ def quota_set(
 def quota_guarantee(
     tenant: Annotated[str, typer.Option("--tenant", metavar="ID", help="Who is guaranteed it.")],
     dimension: Annotated[
-        Literal["gpu", "cpu", "memory"], typer.Option("--dimension", help="What is guaranteed.")
+        Literal["gpu", "cpu", "memory"],
+        typer.Option("--dimension", case_sensitive=False, help="What is guaranteed."),
     ],
     amount: Annotated[str, typer.Option("--amount", help="Like 1/2, 4 or 16Gi; 0 for nothing.")],
     json: Json = False,
@@ -106,7 +108,7 @@ def quota_guarantee(
         answer = client.guarantee(tenant, dimension, amount)
     show(
         answer,
-        lambda to, _: to.line(f"{dimension} of {tenant}: {amount} guaranteed"),
+        lambda to, _: to.line(f"{label_of(dimension)} of {tenant}: {amount} guaranteed"),
         as_json=json,
     )
 

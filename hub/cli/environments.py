@@ -31,16 +31,26 @@ def environment_add(
     requirements: Annotated[
         Path, typer.Option("--requirements", metavar="FILE", help="Packages, as pip reads them.")
     ],
+    fork: Annotated[
+        bool, typer.Option("--fork/--no-fork", help="Fork its notebooks: they start at once.")
+    ] = False,
+    preload: Annotated[
+        list[str] | None,
+        typer.Option("--preload", metavar="MODULE", help="Have kernels import it when they begin."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Make an environment on this machine, or make it anew; needs no restart.
 
     It has JupyterLab as the site has it, and the packages of the file: as wheels, with their hashes
     checked if the file has hashes. It is built beside the one in use. Servers that run keep theirs.
+
+    With --fork, JupyterLab of it is imported once, by the user that runs Perijove, root perhaps: say
+    so only where you trust what the file installs. --preload can be given several times.
     """
     from hub.up.environments import make
 
-    made = make(Settings.load(), name, requirements)
+    made = make(Settings.load(), name, requirements, fork=fork, preload=preload or ())
     said = f"{name} is ready, with {made.packages} packages for Python {made.python}"
     facts: dict[str, Any] = asdict(made) | {"made_at": made.made_at.isoformat()}
     show(facts, lambda to, _: to.line(said), as_json=json)

@@ -30,6 +30,7 @@ def tree(
     json: Json = False,
 ) -> None:  # fmt: skip
     """Show what tenants are guaranteed, may hold, hold and have borrowed."""
+    dimension = dimension.lower()
     with Client() as client:
         page = client.quota_tree(
             parent=parent, search=search, dimension=dimension, sort=sort, cursor=cursor,
@@ -54,7 +55,7 @@ def preview(
     json: Json = False,
 ) -> None:
     """Say what a change of a limit would bring about. Nothing is changed."""
-    wish: dict[str, Any] = {"tenant": tenant, "person": person, "dimension": dimension}
+    wish: dict[str, Any] = {"tenant": tenant, "person": person, "dimension": dimension.lower()}
     if limit:
         wish |= {"limit": None if limit.lower() == "none" else limit, "period": period}
     if guaranteed:
@@ -113,7 +114,7 @@ def ask(
 ) -> None:
     """Ask your administrators for more."""
     with Client() as client:
-        answer = client.quota_ask(dimension, amount, reason, tenant=tenant, period=period)
+        answer = client.quota_ask(dimension.lower(), amount, reason, tenant=tenant, period=period)
     show(
         answer,
         lambda to, one: to.line(

@@ -8,6 +8,7 @@ from hub.cli import words
 from hub.cli.output import Screen
 from hub.client.api import Page
 from hub.client.errors import Json
+from quotas.labels import label_of
 
 _VERDICT_STYLE = {"fits": "green", "waits": "yellow", "denied": "red"}
 
@@ -112,7 +113,7 @@ def me(screen: Screen, visitor: Json) -> None:
         ]
     )
     for line in visitor["meter"]:
-        screen.line(f"{line['dimension']} ({line['scope']}): {line['text']}")
+        screen.line(f"{label_of(line['dimension'])} ({line['scope']}): {line['text']}")
     for share in visitor.get("fair_share", []):
         screen.line(share["text"])
     if site["emulated"]:
@@ -182,7 +183,7 @@ def inventory(screen: Screen, found: Json) -> None:
         [_device_row(device) for device in devices],
     )
     for what, hardness in found["isolation"].items():
-        screen.line(f"isolation of {what}: {hardness}")
+        screen.line(f"isolation of {label_of(what)}: {hardness}")
     for text in found["notes"]:
         screen.line(text, "yellow")
 
@@ -222,7 +223,12 @@ def quotas(screen: Screen, page: Page) -> None:
     screen.table(
         ("TENANT", "PERSON", "DIMENSION", "LIMIT"),
         [
-            (limit["tenant"], limit["person"] or "(all)", limit["dimension"], limit["text"])
+            (
+                limit["tenant"],
+                limit["person"] or "(all)",
+                label_of(limit["dimension"]),
+                limit["text"],
+            )
             for limit in page["items"]
         ],
     )
@@ -258,7 +264,7 @@ def audit(screen: Screen, page: Page) -> None:
                 line["action"],
                 line["object_login"] or line["object"],
                 line["tenant"],
-                words.answers(line["detail"]),
+                words.facts(line["told"], screen.now),
             )
             for line in page["items"]
         ],

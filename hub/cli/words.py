@@ -8,6 +8,7 @@ from catalog.units import MIB, format_bytes, format_duration, format_gpu
 from hub.client.errors import Json
 
 _SEQUENCES = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|.)")
+_STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
@@ -73,6 +74,14 @@ def going(workload: Json, now: datetime) -> str:
     return f"goes at {moment(workload['goes_at'], now)}: {workload['goes_why']}"
 
 
+def idle(workload: Json, now: datetime) -> str:
+    """``idle since 12:10, stops at 14:05`` of what nothing happens in; empty for all else."""
+    if not workload.get("idle_stop_at"):
+        return ""
+    since, stops = (moment(workload[name], now) for name in ("active_at", "idle_stop_at"))
+    return f"idle since {since}, stops at {stops}"
+
+
 def alternatives(answer: Json) -> Iterator[str]:
     """Each thing that would start now, with the command that starts it."""
     for other in answer.get("alternatives") or []:
@@ -86,12 +95,28 @@ def where_or_why(workload: Json, now: datetime) -> str:
     """The address of what runs, and when it must go; the reason of what does not run."""
     if workload["status"] != "running":
         return workload["reason"]
-    return " · ".join(part for part in (going(workload, now), workload["url"]) if part)
+    parts = (going(workload, now), idle(workload, now), workload["url"])
+    return " · ".join(part for part in parts if part)
 
 
 def answers(given: Json) -> str:
     """``gpu=1/4 duration=2h``."""
     return " ".join(f"{name}={value}" for name, value in given.items())
+
+
+def facts(told: Json, now: datetime) -> str:
+    """``amount: 5.00 credits · from: 14:05``: times as this machine's clock shows them."""
+    return " · ".join(f"{name}: {_moment_or_text(text, now)}" for name, text in told.items())
+
+
+def _moment_or_text(text: str, now: datetime) -> str:
+    """Somebody may have written what only looks like a time."""
+    if not _STAMP.fullmatch(text):
+        return text
+    try:
+        return moment(text, now)
+    except (ValueError, OverflowError):
+        return text
 
 
 def _place_in_queue(answer: Json, now: datetime) -> Iterator[str]:

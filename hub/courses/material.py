@@ -12,7 +12,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -72,6 +72,7 @@ def request(control: Control, actor: Actor, course_id: str) -> CourseRow:
             )
         row.material_at = None
         session.add(row)
+    control.unhurried.discard(course_id)
     return row
 
 
@@ -81,6 +82,8 @@ def freshen(control: Control, tenant_id: str) -> None:
     with control.store.read() as session:
         row = session.get(CourseRow, TenantPaths(session).course_of(tenant_id))
     if row is None or not row.material_url or row.cleaned_at is not None:
+        return
+    if row.tenant_id in control.unhurried and mirror_of(control, row.tenant_id).is_dir():
         return
     old = row.material_at is not None and control.clock.now() - row.material_at > FRESH_FOR
     lost = bool(row.material_commit) and not mirror_of(control, row.tenant_id).is_dir()
@@ -229,13 +232,17 @@ def claim_due(control: Control) -> list[str]:
     return claimed
 
 
-def make_due(control: Control, course_ids: list[str]) -> None:
-    """Look again at these whose last look is old."""
+def refresh(control: Control, course_ids: Collection[str], older: timedelta) -> None:
+    """Look again at these whose last look is `older`, before anybody needs it: what starts meanwhile
+    takes what is there and does not wait for it."""
     for course_id in course_ids:
         with control.store.read() as session:
             row = session.get(CourseRow, course_id)
-        at = row.material_at if row is not None and row.material_url else None
-        if at is not None and control.clock.now() - at > FRESH_FOR:
+        if row is None or not row.material_url or row.material_at is None:
+            continue
+        if control.clock.now() - row.material_at > older and course_id not in control.fetching:
+            if row.material_commit:
+                control.unhurried.add(course_id)
             _make_due(control, course_id)
 
 

@@ -1,4 +1,4 @@
-"""Looks for new material in the background: when it is asked for, and before lab hours."""
+"""Looks for new material in the background, whoever asked for it (`hub.warming` does before classes)."""
 
 import asyncio
 import logging
@@ -7,21 +7,16 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from sqlmodel import Session, select
-
-from hub import holds
 from hub.control_context import Control
 from hub.courses import material
 from hub.courses.material_git import Bounds
-from hub.store.course_tables import CourseRow
-from quotas.windows import Window
+from hub.rounds import again
 
 log = logging.getLogger("perijove.material")
 
 T = TypeVar("T")
 LOOK_EVERY_S = 0.5
-HOURS_EVERY = timedelta(minutes=1)
-BEFORE_HOURS = timedelta(minutes=15)
+TIDY_EVERY = timedelta(minutes=1)
 AT_ONCE = 2
 """Repositories that are fetched at the same time."""
 
@@ -36,21 +31,16 @@ class MaterialKeeper:
         # Its own threads: those of the loop may all wait, at the start of labs, for what is done here.
         self._threads = ThreadPoolExecutor(AT_ONCE + 1, "material")
         self._tasks: set[asyncio.Task[None]] = set()
-        self._hours_at: datetime | None = None
+        self._tidied_at: datetime | None = None
 
     async def run(self) -> None:
-        """Until cancelled. A look that fails is logged and the next one tries again."""
+        """Until cancelled."""
         await self._thread(material.interrupted, self._control)
-        while True:
-            try:
-                await self.look()
-            except Exception:  # a moment without a database must not end it
-                log.exception("material-look-failed")
-            await asyncio.sleep(LOOK_EVERY_S)
+        await again(self.look, LOOK_EVERY_S, log, "material-look-failed")
 
     async def look(self) -> None:
         """Begin what is due; does not wait for it."""
-        await self._thread(self._before_hours)
+        await self._thread(self._tidy)
         for course_id in await self._thread(material.claim_due, self._control):
             task = asyncio.create_task(self._fetch(course_id))
             self._tasks.add(task)
@@ -68,32 +58,13 @@ class MaterialKeeper:
             log.exception("material-fetch-failed course=%s", course_id)
         finally:
             self._control.fetching.discard(course_id)
+            self._control.unhurried.discard(course_id)
 
     async def _thread(self, act: Callable[..., T], *args: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, act, *args)
 
-    def _before_hours(self) -> None:
+    def _tidy(self) -> None:
         now = self._control.clock.now()
-        if self._hours_at is not None and now - self._hours_at < HOURS_EVERY:
-            return
-        self._hours_at = now
-        with self._control.store.read() as session:
-            soon = _hours_soon(session, Window(now, now + BEFORE_HOURS))
-        material.make_due(self._control, soon)
-        material.drop_unused(self._control)
-
-
-def _hours_soon(session: Session, span: Window) -> list[str]:
-    """Courses with material whose lab hours begin in `span`."""
-    courses = set(session.exec(select(CourseRow.tenant_id).where(CourseRow.material_url != "")))
-    return sorted(
-        {
-            row.tenant_id
-            for row in holds.live_rows(session, span.starts_at)
-            if row.tenant_id in courses
-            and any(
-                span.starts_at <= window.starts_at < span.ends_at
-                for window in holds.windows_of_row(row)
-            )
-        }
-    )
+        if self._tidied_at is None or now - self._tidied_at >= TIDY_EVERY:
+            self._tidied_at = now
+            material.drop_unused(self._control)

@@ -5,6 +5,7 @@ so nothing of it is repeated but numbers and codes that are known here.
 """
 
 import json
+from datetime import datetime
 from typing import Any
 
 from sqlmodel import Session, col, select
@@ -12,7 +13,7 @@ from sqlmodel import Session, col, select
 from hub import history
 from hub.control_context import Control
 from hub.store.course_tables import CourseRow
-from hub.store.tables import AttemptRow, EventRow, WorkloadRow
+from hub.store.tables import AttemptRow, EventRow, NoticeRow, WorkloadRow
 from hub.tenant_paths import TenantPaths
 from spawners.local.material import SAYS
 
@@ -94,8 +95,24 @@ def _tell(control: Control, workload_id: str, text: str, *, notice: bool) -> Non
             return
         history.tell_event(session, row, now, text)
         if notice:
-            history.tell_notice(session, row, now, NOTICE, text)
+            _notify(session, row, now, text)
     history.hint(control.bus, row)
+
+
+def _notify(session: Session, row: WorkloadRow, now: datetime, text: str) -> None:
+    """What they have not read yet of an earlier lab here is brought up to date instead: it is not told
+    twice."""
+    unread = session.exec(
+        select(NoticeRow).where(
+            NoticeRow.person_id == row.person_id, NoticeRow.tenant_id == row.tenant_id,
+            NoticeRow.kind == NOTICE, col(NoticeRow.workload_id).is_not(None),
+            col(NoticeRow.read_at).is_(None),
+        ).order_by(col(NoticeRow.at).desc()).limit(1)
+    ).first()  # fmt: skip
+    if unread is None:
+        history.tell_notice(session, row, now, NOTICE, text)
+    else:
+        unread.text, unread.at, unread.workload_id = text, now, row.id
 
 
 def _told(session: Session, row: WorkloadRow, text: str) -> bool:

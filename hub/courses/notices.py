@@ -4,12 +4,13 @@ from sqlmodel import Session, col, select
 
 from hub.control_context import Control
 from hub.store.ids import new_id
-from hub.store.tables import MembershipRow, NoticeRow
+from hub.store.tables import MembershipRow, NoticeRow, TenantRow
 
 
 def tell_staff(control: Control, session: Session, course_id: str, kind: str, text: str) -> None:
-    """A notice to each instructor of the course; one of the same kind that nobody has read yet is
-    brought up to date instead."""
+    """A notice to each instructor of the course, which it names; one of the same kind that nobody has
+    read yet is brought up to date instead."""
+    text = worded(session, course_id, text)
     staff = session.exec(
         select(MembershipRow.person_id).where(
             MembershipRow.tenant_id == course_id,
@@ -31,3 +32,9 @@ def tell_staff(control: Control, session: Session, course_id: str, kind: str, te
         row.text, row.at = text, now
         session.add(row)
     session.flush()
+
+
+def worded(session: Session, course_id: str, text: str) -> str:
+    """As the notice says it: who teaches several courses must see which one is meant."""
+    name = session.get_one(TenantRow, course_id).name
+    return text if name in text else f"{name}: {text}"

@@ -1,20 +1,20 @@
 """The room of a course: who is in, what their labs do, and what staff do for them."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlmodel import Session, col, select
 
 from catalog.errors import Conflict, PerijoveError
-from hub import people, transfers, workloads
+from hub import activity, people, transfers, workloads
 from hub.control_context import Control
 from hub.courses import attendance
 from hub.courses.people import Member, Place, chosen, members, place_of
 from hub.lifecycle import Status
 from hub.policy import Action, Actor
 from hub.store import audit
-from hub.store.tables import AccountRow, WorkloadRow
+from hub.store.tables import AccountRow, AttemptRow, WorkloadRow
 from hub.workloads import LIVE
 from quotas.ledger import AccountKind
 from spawners.engine import Observation
@@ -32,7 +32,8 @@ class Seat:
     credits: int
     attended: bool
     seen: Observation | None = None
-    last_active_at: datetime | None = None
+    active_at: datetime | None = None
+    """When the lab was last at work, or its person in it; None when it does not run or never told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,7 @@ def look(control: Control, actor: Actor, course_id: str) -> Room:
         place = place_of(session, actor, course_id, Action.READ_ROOM)
         everybody = members(session, place)
         labs = live_labs(session, place)
+        active = _active(session, labs.values())
         wallets = _wallets(session, course_id)
         on = attendance.current(session, place, now)
         there = attendance.present_in(session, place, [on] if on else [], now)
@@ -71,19 +73,11 @@ def look(control: Control, actor: Actor, course_id: str) -> Room:
             member, lab := labs.get(member.person.id), wallets.get(member.person.id, 0),
             attended=member.person.id in present,
             seen=seen.get(lab.attempt_id or "") if lab else None,
+            active_at=active.get(lab.id) if lab else None,
         )
         for member in everybody
     )  # fmt: skip
     return Room(place, now, on, tuple(seats))
-
-
-def seen_active(room: Room, at: dict[str, datetime]) -> Room:
-    """The room with when each server was last used, by server name, as the Hub says."""
-    seats = (
-        replace(seat, last_active_at=at.get(seat.lab.id)) if seat.lab else seat
-        for seat in room.seats
-    )
-    return replace(room, seats=tuple(seats))
 
 
 def live_labs(session: Session, place: Place) -> dict[str, WorkloadRow]:
@@ -206,6 +200,14 @@ def _wallets(session: Session, course_id: str) -> dict[str, int]:
         )
     ).all()
     return dict(rows)
+
+
+def _active(session: Session, labs: Iterable[WorkloadRow]) -> dict[str, datetime]:
+    """By workload id: when what runs was last at work; of a server that never told, nothing."""
+    running = {row.attempt_id: row.id for row in labs if row.status == Status.RUNNING}
+    found = session.exec(select(AttemptRow).where(col(AttemptRow.id).in_(running)))
+    times = {running[one.id]: activity.active_at(one) for one in found if one.heard_at}
+    return {name: at for name, at in times.items() if at is not None}
 
 
 def _observed(control: Control, labs: Iterable[WorkloadRow]) -> dict[str, Observation]:

@@ -1,16 +1,14 @@
 """Which learning systems may launch into this site: one YAML file, every mistake placed."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from catalog.errors import BadSetup
 from hub.auth.providers import Name, Provider, Text, is_safe_address
+from hub.list_files import ListFile
 
-MAX_FILE_BYTES = 2**18
 ANY = "any"
 _ADDRESSES = ("auth_login_url", "auth_token_url", "jwks_url")
 
@@ -117,64 +115,19 @@ def load_platforms(path: Path | None) -> list[Platform]:
     """
     if path is None:
         return []
-    found = [_parse(path, index, entry) for index, entry in enumerate(_entries(path))]
-    _demand_single(path, "name", [platform.name for platform in found])
+    found = _FILE.read(path)
+    _FILE.demand_single(path, "name", [platform.name for platform in found])
     pairs = [f"{platform.issuer} with {platform.client_id}" for platform in found]
-    _demand_single(path, "issuer and client_id", pairs)
+    _FILE.demand_single(path, "issuer and client_id", pairs)
     return found
 
 
-def _demand_single(path: Path, what: str, values: list[str]) -> None:
-    twice = next((value for value in values if values.count(value) > 1), None)
-    if twice is not None:
-        raise BadSetup(
-            f"{path}: platforms: the {what} {twice!r} is there twice",
-            next=f"give each platform a {what} of its own",
-        )
-
-
-def _entries(path: Path) -> list[Any]:
-    try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise BadSetup(
-                f"{path} is larger than {MAX_FILE_BYTES // 1024} KiB",
-                next="keep to the learning systems of this site",
-            )
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadSetup(f"{path} cannot be read: {error}", next="mend or remove it") from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"{path}:{mark.line + 1}" if mark else str(path)
-        said = getattr(error, "problem", None) or "it cannot be read"
-        raise BadSetup(f"{place}: not YAML: {said}", next="correct that line") from error
-    if not isinstance(content, dict) or set(content) != {"platforms"}:
-        raise BadSetup(
-            f"{path}: must hold `platforms:` and nothing else beside it",
-            next="`perijove lti template` prints an example",
-        )
-    if not isinstance(content["platforms"], list):
-        raise BadSetup(f"{path}: platforms: must be a list", next="begin each with `- name: …`")
-    return content["platforms"]
-
-
-def _parse(path: Path, index: int, entry: Any) -> Platform:
-    try:
-        return Platform.model_validate(entry)
-    except ValidationError as error:
-        first = error.errors(include_input=False)[0]
-        named = entry.get("name") if isinstance(entry, dict) else None
-        place = f"{path}: platforms[{index}]" + (f" ({named})" if isinstance(named, str) else "")
-        field = ".".join(str(part) for part in first["loc"])
-        raise BadSetup(
-            f"{place}: {field + ': ' if field else ''}{first['msg'].removeprefix('Value error, ')}",
-            next=_next_step(field, first["type"]),
-        ) from error
-
-
-def _next_step(field: str, kind: str) -> str:
+def _advice(field: str) -> str:
     if field.startswith("deployments"):
         return 'say which deployments are trusted, like `deployments: ["1"]`, or `deployments: any`'
-    if kind == "extra_forbidden":
-        return f"remove {field}, or correct its spelling"
-    return "correct it and start again"
+    return ""
+
+
+_FILE = ListFile(
+    "platforms", Platform, "learning systems", "`perijove lti template` prints an example", _advice
+)

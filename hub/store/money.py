@@ -52,24 +52,31 @@ def post(session: Session, owner: Owner, posting: Posting, cause: Cause) -> bool
     )  # fmt: skip
     session.add(row)
     session.flush()
-    for line in posting.lines:
-        account = _change(session, line.owner or owner, line.account, line.amount)
-        # The database has given the posting its number.
-        session.add(EntryRow(posting_id=row.id or 0, account_id=account, amount=line.amount))
+    moved = [
+        (_change(session, line.owner or owner, line.account, line.amount), line.amount)
+        for line in posting.lines
+    ]
+    # The database has given the posting its number.
+    session.add_all(
+        EntryRow(posting_id=row.id or 0, account_id=account, amount=amount)
+        for account, amount in moved
+    )
     session.flush()
     return True
 
 
 def _change(session: Session, owner: Owner, kind: AccountKind, amount: int) -> str:
     """Move one account, never below what it may be; its id."""
-    account = _account(session, owner, kind)
-    least = -_EVER if kind.may_be_negative else 0
-    changed = session.exec(
+    account, least = _account_id(owner, kind), -_EVER if kind.may_be_negative else 0
+    change = (
         update(AccountRow)
         .where(col(AccountRow.id) == account, col(AccountRow.balance) + amount >= least)
         .values(balance=col(AccountRow.balance) + amount)
     )
-    if changed.rowcount != 1:
+    if session.exec(change).rowcount == 1:
+        return account
+    _open(session, owner, kind)  # the first time only
+    if session.exec(change).rowcount != 1:
         raise _not_enough(owner, -amount, balance(session, owner, kind))
     return account
 
@@ -276,7 +283,8 @@ def _held(session: Session) -> Iterator[str]:
         yield f"attempt {attempt} has ended and holds credits"
 
 
-def _account(session: Session, owner: Owner, kind: AccountKind) -> str:
+def _open(session: Session, owner: Owner, kind: AccountKind) -> None:
+    """The account, unless it is there."""
     account_id = _account_id(owner, kind)
     if session.get(AccountRow, account_id) is None:
         session.add(
@@ -285,7 +293,6 @@ def _account(session: Session, owner: Owner, kind: AccountKind) -> str:
             )
         )
         session.flush()
-    return account_id
 
 
 def _account_id(owner: Owner, kind: AccountKind) -> str:

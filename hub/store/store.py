@@ -25,6 +25,9 @@ _WRITE_LOCK = 7_365_123
 """Key of the advisory lock on PostgreSQL; arbitrary, the product's own."""
 
 
+READS_ONLY = "reads-only"
+"""In `Session.info` of a read: what was read once stays as it is."""
+
 _SQLITE_HEADER = b"SQLite format 3\0"
 
 
@@ -47,6 +50,8 @@ class Store:
                 next="use postgresql://user:password@host/name, or unset it for SQLite",
             ) from error
         self._writer = threading.Lock()
+        self.version = 0
+        """How many writes of this process have come to their end; it grows after each."""
         self._thread = threading.local()
 
     @property
@@ -74,7 +79,7 @@ class Store:
         with (
             self._one_at_a_time(),
             _plain_words(),
-            Session(self.engine, expire_on_commit=False) as session,
+            Session(self.engine, expire_on_commit=False, info={READS_ONLY: True}) as session,
         ):
             if not self.is_sqlite:  # there the first look takes the picture for the rest
                 session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
@@ -102,6 +107,7 @@ class Store:
                 session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITE_LOCK})
             yield session
             session.commit()
+            self.version += 1
 
     def check(self) -> None:
         """Raise BadSetup when the database is damaged or out of reach."""
@@ -151,7 +157,11 @@ def _damaged(name: str | None, said: str) -> BadSetup:
 
 
 def _sqlite(url: Any) -> Engine:
-    engine = create_engine(url, connect_args={"timeout": 30, "check_same_thread": False})
+    # As many as there are threads: each more would be opened and closed for one transaction. The
+    # pool of a database in memory is of another kind, and takes no such numbers.
+    pool = {"pool_size": 50, "max_overflow": 20} if url.database not in {None, ":memory:"} else {}
+    connect = {"timeout": 30, "check_same_thread": False}
+    engine = create_engine(url, connect_args=connect, **pool)
 
     @event.listens_for(engine, "connect")
     def prepare(connection: sqlite3.Connection, _record: object) -> None:

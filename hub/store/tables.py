@@ -247,6 +247,12 @@ class AttemptRow(SQLModel, table=True):
     end_cause: str = ""
     exit_code: int | None = None
     released_at: datetime | None = time_column(null=True)
+    active_at: datetime | None = time_column(null=True)
+    """When somebody or something was last at work in it, as far as is known; see `hub.idle`."""
+    heard_at: datetime | None = time_column(null=True)
+    """When its own server last told."""
+    idle_stop_at: datetime | None = time_column(null=True)
+    """Its owner was asked whether anybody still works: it is stopped then unless something happens."""
     counted: str = ""
     """The time zone by whose days its use stands in `DayUseRow`; empty while it does not."""
 

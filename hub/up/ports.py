@@ -16,7 +16,8 @@ from hub.up.files import read_json, write_json
 
 NAMES = ("hub", "control", "portal", "proxy_api")
 LOCALHOST = "127.0.0.1"
-_LOWEST = 12_000
+_LOWEST, _END = 12_000, 16_000
+"""Notebooks have those above; see `hub.notebook_ports`."""
 _TRIES = 200
 _EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _UNPRIVILEGED = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
@@ -31,21 +32,22 @@ class Settled:
     warnings: tuple[str, ...] = ()
 
 
-def settle_ports(path: Path, serving: Collection[str] = ()) -> Settled:
+def settle_ports(path: Path, public: int, serving: Collection[str] = ()) -> Settled:
     """The ports kept in `path`, made at first; one that a stranger took is chosen anew.
 
     Ports named in `serving` belong to live processes of ours. They stay over restarts because
-    running notebooks know the Hub's.
+    running notebooks know the Hub's. All differ, also from the `public` one: two processes that
+    were given the same would never run together, and either looks free until they start.
     """
-    kept = read_json(path)
+    kept = {name: port for name, port in read_json(path).items() if isinstance(port, int)}
     ports: dict[str, int] = {}
     warnings: list[str] = []
     for name in NAMES:
-        port = kept.get(name)
-        if isinstance(port, int) and (name in serving or is_free(LOCALHOST, port)):
+        port, taken = kept.get(name), {public, *ports.values()}
+        if port is not None and port not in taken and _stays(name, port, serving):
             ports[name] = port
             continue
-        ports[name] = choose_port(taken=ports.values())
+        ports[name] = choose_port(taken={*taken, *kept.values()})
         if port is not None:
             warnings.append(
                 f"port {port} of {name} was taken{_by(port)}; it is {ports[name]} now"
@@ -54,6 +56,10 @@ def settle_ports(path: Path, serving: Collection[str] = ()) -> Settled:
     if ports != kept:
         write_json(path, ports)
     return Settled(ports, tuple(warnings))
+
+
+def _stays(name: str, port: int, serving: Collection[str]) -> bool:
+    return name in serving or is_free(LOCALHOST, port)
 
 
 def choose_port(taken: Collection[int] = ()) -> int:
@@ -131,11 +137,16 @@ def _by(port: int) -> str:
     return f" by {holder}" if holder else ""
 
 
+def first_outgoing() -> int:
+    """From here on, ports are given to outgoing connections."""
+    return _number(_EPHEMERAL, 32_768)
+
+
 def _range() -> tuple[int, int]:
     roots_own = _number(_UNPRIVILEGED, 1024)
     if os.geteuid() == 0 and roots_own > _LOWEST_OF_ROOT + _TRIES:
         return _LOWEST_OF_ROOT, roots_own
-    return _LOWEST, max(_LOWEST + 1000, _number(_EPHEMERAL, 32_768))
+    return _LOWEST, min(_END, max(_LOWEST + 1000, first_outgoing()))
 
 
 def _number(path: Path, otherwise: int) -> int:

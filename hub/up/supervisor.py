@@ -7,7 +7,7 @@ same settings, and replaces the others.
 import asyncio
 import contextlib
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from catalog.errors import BadSetup, PerijoveError, Unavailable
@@ -126,7 +126,7 @@ class Supervisor:
     async def _open(self) -> None:
         """Adopt or end what an earlier `up` left, then start the rest. All at once."""
         version = await asyncio.to_thread(code_version)
-        kept = ports.settle_ports(self._settings.run_dir / "ports.json", serving=ports.NAMES)
+        kept = self._settle_ports(serving=ports.NAMES)
         records = self._book.read()
         programs = self._programs(self._settings)
         left = find_leftovers(records, programs, version, self._settings.home)
@@ -138,8 +138,8 @@ class Supervisor:
         await end_all(left.outdated, self._patience.grace_s)
         adoptable = dict(left.adoptable)
         serving = {"proxy_api" if name == "proxy" else name for name in adoptable}
-        settled = ports.settle_ports(self._settings.run_dir / "ports.json", serving)
-        self._warnings = [*settled.warnings]
+        settled = self._settle_ports(serving)
+        self._warnings = [*kept.warnings, *settled.warnings]
         if settled.ports != kept.ports:
             # Everybody reads the ports when it starts, so nobody who knows the old ones may stay.
             await end_all((r.identity for r in adoptable.values()), self._patience.grace_s)
@@ -152,6 +152,10 @@ class Supervisor:
         for name, record in adoptable.items():
             self._keepers[name].take_over(record)
         self._lives = [asyncio.create_task(keeper.run()) for keeper in self._keepers.values()]
+
+    def _settle_ports(self, serving: Collection[str]) -> ports.Settled:
+        settings = self._settings
+        return ports.settle_ports(settings.run_dir / "ports.json", settings.port, serving)
 
     def _begin(self, programs: Sequence[Program], version: str) -> None:
         hooks = Hooks(self._note, self._terminal.say, self._follow)

@@ -57,12 +57,12 @@ class Desk:
         pn.state.add_periodic_callback(self._refresh, period=REFRESH_MS)  # type: ignore[arg-type]
 
     async def _first(self) -> None:
+        await self._look_back()  # first: the table says that it opens until there are tenants
         await self._look()
         tops = self._below[_TOP][0]
         if len(tops) == 1 and tops[0]["children"]:
             self._opened[tops[0]["tenant"]] = PAGE
             await self._look()
-        await self._look_back()
 
     async def _refresh(self) -> None:
         """Fresh numbers; not while somebody decides on a change."""

@@ -44,6 +44,9 @@ export function render({ model, el }) {
   const status = make("div", { role: "status", "aria-live": "polite" });
   const alertBox = make("div", { role: "alert" });
 
+  /** Of an empty table: nothing has come yet, or there is nothing. Some tenant is there for everybody. */
+  const none = (words) => (model.lines.length || find.value || model.trouble ? words : "Opening…");
+
   // ---- cells ----
   function cell(key, label, shown, written, may, put) {
     if (!may) return make("span", {}, shown);
@@ -143,7 +146,7 @@ export function render({ model, el }) {
         make("thead", {}, make("tr", {}, sortable("name", "Tenant"), GUARANTEED.includes(d) ? sortable("guaranteed", "Guaranteed") : null, sortable("limit", "At most"),
           USED_UP.includes(d) ? make("th", { scope: "col" }, "Per") : null, held ? sortable("used", "Used") : make("th", { scope: "col" }, "Used"),
           GUARANTEED.includes(d) ? sortable("borrowed", "Borrowed") : null, make("th", { scope: "col" }, ""))),
-        make("tbody", {}, model.lines.length ? model.lines.flatMap(rows) : make("tr", {}, make("td", { colspan: 7, class: "muted" }, "No tenant is called that.")))));
+        make("tbody", {}, model.lines.length ? model.lines.flatMap(rows) : make("tr", {}, make("td", { colspan: 7, class: "muted" }, none("No tenant is called that."))))));
     });
   }
 
@@ -194,7 +197,7 @@ export function render({ model, el }) {
         make("td", {}, new Date(one.at).toLocaleString([], { dateStyle: "medium", timeStyle: "short" })),
         make("td", { class: "right" }, one.undone_by ? make("span", { class: "muted" }, "taken back") : make("button", { type: "button", "data-key": `undo:${one.id}`, "aria-label": `Undo ${one.name}: ${one.before} → ${one.after}`, onclick: () => send("undo", { ids: [one.id] }) }, "Undo")));
       history.replaceChildren(make("h2", {}, "Changes"), make("div", { class: "scroll" }, make("table", {}, make("thead", {}, make("tr", {}, ["Limit", "From what to what", "By", "When", ""].map((n) => make("th", { scope: "col" }, n)))),
-        make("tbody", {}, model.history.length ? model.history.map(line) : make("tr", {}, make("td", { colspan: 5, class: "muted" }, "None yet."))))));
+        make("tbody", {}, model.history.length ? model.history.map(line) : make("tr", {}, make("td", { colspan: 5, class: "muted" }, none("None yet.")))))));
     });
   }
 
@@ -231,6 +234,8 @@ export function render({ model, el }) {
   model.on("chosen", () => { if (model.chosen.fresh) people.querySelector("h2")?.focus(); });
   model.on("dimension", drawPeople);
   model.on("history", drawHistory);
+  for (const name of ["lines", "trouble"]) model.on(name, () => { if (!model.history.length) drawHistory(); });
+  model.on("trouble", () => { if (!model.lines.length) drawTree(); });
   model.on("preview", drawPreview);
   model.on("done", drawDone);
   model.on("trouble", drawTrouble);

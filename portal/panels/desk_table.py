@@ -45,7 +45,7 @@ button.primary:hover { background: var(--accent-strong); }
 button.turn { min-width: 32px; min-height: 32px; padding: 0; border: 0; background: none;
   color: var(--muted); }
 button.cell { border: 1px dashed transparent; background: none; font-weight: 500; min-width: 84px;
-  text-align: left; }
+  text-align: left; margin-left: -12px; }
 tr:hover button.cell, button.cell:focus { border-color: var(--edge-strong); }
 td input { width: 110px; min-height: 36px; padding: 5px 10px; }
 .bar { display: inline-block; width: 74px; height: 5px; border-radius: 3px; background: var(--track);

@@ -9,7 +9,6 @@ from catalog.units import (
     KIB,
     MIB,
     format_bytes,
-    format_cpu,
     format_duration,
     format_gpu,
     parse_bytes,
@@ -75,7 +74,7 @@ _WRITERS: dict[str, Callable[[int], str]] = {
     "duration": lambda seconds: format_duration(timedelta(seconds=seconds)),
 }
 _SHOWN: dict[str, Callable[[int], str]] = {
-    "cpu": lambda milli: format_cpu(milli).replace(" cpu", " core" if milli == 1000 else " cores"),
+    "cpu": lambda milli: f"{milli / 1000:g} " + ("core" if milli == 1000 else "cores"),
     "gpu": format_gpu,
     "gpu_memory": format_bytes,
     "gpu_count": str,

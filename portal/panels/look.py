@@ -95,7 +95,7 @@ p { margin: 0 0 6px; line-height: 1.5; }
 .verdict.denied, .bad { background: var(--bad-soft); border-color: var(--bad); color: var(--ink); }
 .bad { padding: 14px 16px; border-radius: 14px; }
 .sum { display: flex; gap: 28px; flex-wrap: wrap; margin-top: 12px; }
-.sum div { font-size: 13px; color: var(--muted); }
+.sum div { font-size: 13px; color: var(--muted); } .sum + p { margin-top: 12px; }
 .sum strong { display: block; font-size: 20px; color: var(--ink); font-variant-numeric: tabular-nums; }
 dl { display: flex; gap: 8px 32px; flex-wrap: wrap; margin: 0; }
 dt { font-size: 13px; color: var(--muted); } dd { margin: 0; font-weight: 600; }

@@ -52,18 +52,23 @@ class Room:
         self._client, self._course = client, course
         self._looking = asyncio.Lock()
         self._key = ""
-        self._table = RoomTable(sizing_mode="stretch_width")
+        self._table = RoomTable(sizing_mode="stretch_width", visible=False)
         self._table.on_msg(self._message)
-        self._counts = text('<p class="muted">Opening the room…</p>')
-        self._whom = text("")
+        self._counts = text('<p class="muted">Opening the room…</p>', margin=0)
+        self._whom = text("", margin=0)
         self._table.param.watch(lambda _: self._say_whom(), ["chosen", "rows"])
-        self._told = text("", visible=False)
-        self._visits = text("", visible=False)
+        self._told = text("", visible=False, margin=0)
+        self._visits = text("", visible=False, margin=0)
         self._by = pn.widgets.Select(
-            label="By", options=EXTEND, value="30m", width=130, stylesheets=[WIDGETS]
+            label="By", options=EXTEND, value="30m", width=130, stylesheets=[WIDGETS], margin=0
         )
         self._credits = pn.widgets.TextInput(
-            label="Credits each", value="5", width=110, max_length=30, stylesheets=[WIDGETS]
+            label="Credits each",
+            value="5",
+            width=110,
+            max_length=30,
+            stylesheets=[WIDGETS],
+            margin=0,
         )
         self._reason = pn.widgets.TextInput(
             label="Why (the student reads it)", value="", max_length=200, stylesheets=[WIDGETS],
@@ -93,13 +98,14 @@ class Room:
                 return
             self._counts.object = counts_html(seen)
             self._table.rows = seen["people"]
+            self._table.visible = True
             await self._look_at_visits()
 
     def _lay_out(self) -> pn.Column:
         start, stop, extend, give = (self._button(verb) for verb in _ACTS)
-        self._give = pn.Row(self._credits, give, align="end", visible=False)
+        self._give = _beside(self._credits, give, visible=False)
         bar = pn.FlexBox(
-            start, stop, pn.Row(self._by, extend, align="end"), self._give,
+            start, stop, _beside(self._by, extend), self._give,
             align_items="end", gap="10px 22px", sizing_mode="stretch_width",
         )  # fmt: skip
         return pn.Column(
@@ -110,7 +116,7 @@ class Room:
     def _button(self, verb: str) -> pn.widgets.Button:
         kind: Any = "primary" if verb == "start" else "default"
         button = pn.widgets.Button(
-            label=_ACTS[verb], color=kind, stylesheets=[WIDGETS], align="end"
+            label=_ACTS[verb], color=kind, stylesheets=[WIDGETS], align="end", margin=0
         )
 
         async def press(_: object) -> None:
@@ -126,6 +132,9 @@ class Room:
     def _say_whom(self) -> None:
         students = sum(1 for row in self._table.rows if row["role"] == "member")
         chosen = len(self._table.chosen)
+        if not chosen and not students:
+            self._whom.object = "<p>No students are in this course yet: add them under People.</p>"
+            return
         whom = f"the {_people(chosen)} chosen" if chosen else _students(students)
         self._whom.object = (
             f"<p>For <strong>{whom}</strong>"
@@ -216,6 +225,11 @@ class Room:
         self._visits.visible = bool(here)
 
 
+def _beside(*widgets: pn.viewable.Viewable, visible: bool = True) -> pn.Row:
+    """What belongs together, on one line."""
+    return pn.Row(*widgets, align="end", margin=0, visible=visible, styles={"gap": "10px"})
+
+
 def counts_html(seen: Mapping[str, Any]) -> str:
     """How many are where, and which lab hour is on."""
     counts = seen["counts"]
@@ -229,7 +243,27 @@ def counts_html(seen: Mapping[str, Any]) -> str:
     if on:
         there = sum(1 for one in seen["people"] if one["attended"] and one["role"] == "member")
         session = f"{on['name'] or 'Lab hours'} now: {there} of the students have been here."
-    return f'<div class="sum" role="status">{tiles}</div><p class="muted">{escape(session)}</p>'
+    shown = f'<div class="sum" role="status">{tiles}</div><p class="muted">{escape(session)}</p>'
+    return shown + ready_html(seen.get("ready"))
+
+
+def ready_html(ready: Mapping[str, Any] | None) -> str:
+    """Whether all is there for the lab hours that are on or come next, in one line. What somebody has
+    to do something about stands out, and comes before what is in order."""
+    if not ready:
+        return ""
+    said, parts = str(ready["text"]), ready.get("parts", ())
+    if ready["state"] != "wrong":
+        return f'<p class="muted">{escape(said)}.</p>'
+    head = said.removesuffix(", ".join(str(part["text"]) for part in parts)).removesuffix(": ")
+    lines = "".join(
+        f"<li>{escape(str(part['text']))}</li>"
+        for part in sorted(parts, key=lambda part: part["state"] != "wrong")
+    )
+    return (
+        f'<div class="verdict waits" role="alert"><p><strong>{escape(head)}</strong></p>'
+        f"<ul>{lines}</ul></div>"
+    )
 
 
 def outcomes_html(act: str, items: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> str:

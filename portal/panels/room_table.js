@@ -25,9 +25,11 @@ function left(iso) {
   if (!iso) return "";
   const minutes = Math.round((Date.parse(iso) - Date.now()) / 60000);
   if (minutes <= 0) return "ending";
-  return minutes < 120 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, "0")} min`;
+  return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, "0")} min`;
 }
 
+// Cut off, not rounded, as everywhere: nobody has more left than is said.
+const credits = (text) => Number(text).toLocaleString([], { minimumFractionDigits: 2, maximumFractionDigits: 2, roundingMode: "trunc" });
 const clock = (iso) => new Date(iso).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
 const gpu = (share) => (!share ? "" : !share.milli ? "CPU only" : share.milli % 1000 === 0 ? `${share.milli / 1000} GPU` : 1000 % share.milli === 0 ? `1/${1000 / share.milli} GPU` : `${share.milli / 1000} GPU`);
 
@@ -90,7 +92,7 @@ export function render({ model, el }) {
       () => [make("span", { class: `state ${one.status}` }, WORDS[one.status] || one.status), make("div", { class: "muted" }, why(one))],
       () => [gpu(one.share), one.share?.emulated ? make("div", { class: "muted" }, "emulated") : null],
       () => [used(one)], () => [one.status === "running" ? ago(one.idle_s) : ""], () => [one.status === "running" ? left(one.lease_ends_at) : ""],
-      () => [one.role === "member" ? Number(one.credits).toFixed(2) : "", one.attended ? make("div", { class: "good" }, "was here") : null],
+      () => [one.role === "member" ? credits(one.credits) : "", one.attended ? make("div", { class: "good" }, "was here") : null],
     ];
     const prints = [[one.name, one.role, one.group_name], [one.status, why(one)], [gpu(one.share), one.share?.emulated], used(one), [one.status, ago(one.idle_s)], [one.status, left(one.lease_ends_at)], [one.credits, one.attended]].map((print) => JSON.stringify(print));
     prints.forEach((print, i) => { if (print !== known.prints[i]) known.cells[i].replaceChildren(...contents[i]().filter(Boolean)); });

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
+from decimal import ROUND_DOWN, Decimal
 from html import escape
 from typing import Any
 
@@ -15,6 +16,9 @@ from portal.panels.client import ControlClient
 from portal.panels.look import PLOT_GREY, framed, opened_page, text, trouble
 from portal.panels.room import asked_course
 
+FAR = timedelta(days=366)
+"""A guess that reaches further says no day: a course whose first lab was today would last for decades."""
+
 
 def spending_page(portal: Portal) -> pn.Template:
     """The page of ``?course=ID``."""
@@ -27,7 +31,10 @@ def spending_page(portal: Portal) -> pn.Template:
         except PerijoveError as error:
             view[:] = [text(trouble(error.message, error.next))]
             return
-        view[:] = [text(numbers_html(found)), *([_chart(found)] if found["points"] else [])]
+        view[:] = [
+            text(numbers_html(found), margin=0),
+            *([_chart(found)] if found["points"] else []),
+        ]
 
     pn.state.onload(load)
     return framed(portal, view)
@@ -40,20 +47,38 @@ def numbers_html(found: Mapping[str, Any]) -> str:
         (left, "left"), (found["spent"], "spent"), (found["held"], "set aside for what runs"),
         (found["budget"], "came in"),
     )  # fmt: skip
-    tiles = "".join(f"<div><strong>{escape(value)}</strong>{word}</div>" for value, word in facts)
-    empty = found["forecast_empty_on"]
-    words = (
-        f"If it goes on as in the last two weeks, they are used up on {date.fromisoformat(empty):%d %B %Y}."
-        if empty
-        else "At this pace they are not used up."
+    tiles = "".join(
+        f"<div><strong>{escape(shown(value))}</strong>{word}</div>" for value, word in facts
     )
+    empty = found["forecast_empty_on"]
+    words = "At this pace they are not used up."
+    if empty and _is_far(found):
+        words = "At this pace they last for more than a year."
+    elif empty:
+        day = date.fromisoformat(empty)
+        words = f"If it goes on as in the last two weeks, they are used up on {day:%d %B %Y}."
     return f'<div class="sum">{tiles}</div><p class="muted">{escape(words)}</p>'
 
 
-def ahead(found: Mapping[str, Any]) -> tuple[list[datetime], list[float]]:
-    """The dashed line from today to the day on which nothing would be left; empty without one."""
+def shown(amount: str) -> str:
+    """Two decimals, four of what is less than one, cut off as on every page."""
+    number = Decimal(amount)
+    places = Decimal("0.0001") if abs(number) < 1 else Decimal("0.01")
+    whole, _, rest = f"{number.quantize(places, ROUND_DOWN):,f}".partition(".")
+    return f"{whole}.{rest[:2]}{rest[2:].rstrip('0')}"
+
+
+def _is_far(found: Mapping[str, Any]) -> bool:
     empty, points = found["forecast_empty_on"], found["points"]
-    if not empty or not points:
+    since = date.fromisoformat(points[-1]["day"]) if points else date.fromisoformat(empty)
+    return date.fromisoformat(empty) - since > FAR
+
+
+def ahead(found: Mapping[str, Any]) -> tuple[list[datetime], list[float]]:
+    """The dashed line from today to the day on which nothing would be left; empty without one, and
+    where that is far."""
+    empty, points = found["forecast_empty_on"], found["points"]
+    if not empty or not points or _is_far(found):
         return [], []
     last = points[-1]
     return [_noon(last["day"]), _noon(empty)], [float(last["left"]), 0.0]

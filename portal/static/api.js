@@ -87,16 +87,19 @@ export async function download(path, name, method = "GET") {
 
 export const tellError = (error) => { toast(error.message, error.next, true); };
 
-/** Server-sent events by fetch, because they need our header. Ends when the server ends it. */
-export async function events(path, onEvent, signal) {
-  const answer = await fetch(base + path, { headers: { ...MARK, Accept: "text/event-stream" }, signal, cache: "no-store" });
+/** Server-sent events by fetch, because they need our header. Ends when the server ends it. What changes
+ * after `onOpen` was called is told. */
+export async function events(path, onEvent, onOpen = () => {}) {
+  const answer = await fetch(base + path, { headers: { ...MARK, Accept: "text/event-stream" }, cache: "no-store" });
   if (answer.status === 401) signIn();
   if (!answer.ok || !answer.body) throw new Error(`stream: ${answer.status}`);
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
+  let open = false;
   for (;;) {
     const { value, done } = await reader.read();
     if (done) return;
+    if (!open) { open = true; onOpen(); } // the server says hello: from here on it listens
     const blocks = (rest + value.replaceAll("\r", "")).split("\n\n");
     rest = blocks.pop();
     for (const block of blocks) {

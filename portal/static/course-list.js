@@ -42,7 +42,14 @@ export function listPage() {
   $("main").replaceChildren(h("div.page-head", null, h("div", null, h("h1", null, "Courses"), h("p", null, "Those that you take, teach or look after.")), add),
     h("section.card", { "aria-label": "Courses" }, h("div.filters", null, h("label.field", { for: "which" }, "Show", state)),
       h("div.scroll", null, h("table", null, h("thead", null, h("tr", null, [["Course"], ["State"], ["Lab hours", "hide-phone"], ["People", "hide-phone"], [""]].map(([name, cls]) => h(`th${cls ? `.${cls}` : ""}`, { scope: "col" }, name)))), body)), more));
-  watch((kind) => { if (kind === "me" && known.me) add.hidden = !mayAdd(known.me); });
+  const none = h("td.muted", { colspan: 5 });
+  // Who asks may be known only after the list: both say it.
+  const tell = () => {
+    const adds = known.me && mayAdd(known.me);
+    add.hidden = !adds;
+    none.replaceChildren(state.value === "over" ? "None has ended." : adds ? "None yet. New course makes one in six short steps." : "You are in no course at the moment. A link or a list of your instructor brings you in.");
+  };
+  watch((kind) => { if (kind === "me") tell(); });
 
   async function load(cursor = "") {
     const mine = last += 1;
@@ -50,8 +57,9 @@ export function listPage() {
       const page = await api(`courses?limit=50&state=${state.value}${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""}`);
       if (mine !== last) return;
       const rows = page.items.map(row);
+      tell();
       if (cursor) body.append(...rows);
-      else body.replaceChildren(...(rows.length ? rows : [h("tr", null, h("td.muted", { colspan: 5 }, state.value === "over" ? "None has ended." : known.me && mayAdd(known.me) ? "None yet. New course makes one in six short steps." : "You are in no course at the moment. A link or a list of your instructor brings you in."))]));
+      else body.replaceChildren(...(rows.length ? rows : [h("tr", null, none)]));
       more.replaceChildren(page.next ? h("button.button", { type: "button", onclick: () => load(page.next) }, "Show more") : "");
     } catch (error) { body.replaceChildren(h("tr", null, h("td.muted", { colspan: 5 }, sentence(error.message), ". ", sentence(error.next)))); }
   }

@@ -3,7 +3,7 @@ import { api, post, postOnce } from "./api.js";
 import { address, hours, labOf, openLab, purse, runs, stateTag } from "./courses.js";
 import { $, credits, h, keyed, prefix, sentence, tick } from "./dom.js";
 import { LIVE, job, withStanding } from "./job.js";
-import { known, refetch, watch } from "./store.js";
+import { known, moved, refetch, watch } from "./store.js";
 
 const head = (course, more) => h("div.page-head", null, h("div", null, h("h1", null, course.name), h("p", null, [course.term, hours(course.next_hours)].filter(Boolean).join(" · "))), more || "");
 
@@ -46,7 +46,7 @@ export function openPage(course) {
       id = w.id;
       if (known.workloads) known.workloads = [w, ...known.workloads.filter((one) => one.id !== w.id)];
       show(w);
-      refetch("workloads");
+      moved(true);
     } catch (error) { said.hidden = true; list.replaceChildren(h("li", null, refused(course, error, ask))); }
   }
   watch((kind) => { if (kind === "workloads" && id) look(); });
@@ -61,7 +61,7 @@ export function studentPage(course) {
   const limits = Object.entries(course.student?.limits || {});
   const fact = (label, value) => h("div", null, h("strong", null, value), label);
   const money = purse(course) ? fact("credits of mine in this course", credits(course.my_credits)) : "";
-  const material = course.material?.url || course.material?.commit || course.material?.folder ? h("section.card", { "aria-labelledby": "h-material" }, h("h2", { id: "h-material" }, "Material"), h("p", null, "It is in the folder ", h("strong", null, course.material.folder || course.id), " of your lab. What you change stays; what is new comes with the next start."),
+  const material = course.material?.url || course.material?.commit || course.material?.folder ? h("section.card", { "aria-labelledby": "h-material" }, h("h2", { id: "h-material" }, "Material"), h("p", null, course.material.commit ? "It is in the folder " : "It could not be fetched yet. Once it is here, a start of your lab brings it into the folder ", h("strong", null, course.material.folder || course.id), course.material.commit ? " of your lab. What you change stays; what is new comes with the next start." : "."),
     course.material.error ? h("p.small.wrong-line", null, sentence(course.material.error)) : "") : "";
   $("main").replaceChildren(head(course, openLab(course) || stateTag(course)), list,
     h("div.detail", null, h("section.card", { "aria-labelledby": "h-mine" }, h("h2", { id: "h-mine" }, "Mine here"),

@@ -78,13 +78,13 @@ export function limits(form, more = "", bounds = null) {
     h("fieldset.choice", null, h("legend", null, "Groups with limits of their own"), h("p.hint", null, "For example a quiz group without GPU (0), and a bigger one for projects."), rows(form, "groups", { build: group, blank: () => ({ id: "", name: "", student_limits: {} }), add: "Add a group", none: "Everybody has the same limits." })));
 }
 
-export function labHours(form, verdicts = h("div")) {
+export function labHours(form) {
   const one = (path, i, remove) => h("fieldset.choice", null, h("legend", null, `Lab hours ${i + 1}`), form.boxes(`${path}.weekdays`, "Every week on", DAYS.map((name, n) => [n, name])),
     h("div.trio", null, form.field(`${path}.starts`, "From", { type: "time", required: true }), form.field(`${path}.length`, "How long", { options: Object.entries(LENGTHS).some(([key]) => key === read(form.draft, `${path}.length`)) ? Object.entries(LENGTHS) : [...Object.entries(LENGTHS), [read(form.draft, `${path}.length`), read(form.draft, `${path}.length`)]] }),
       form.field(`${path}.places`, "Places", { type: "number", min: 0, max: 500, numeric: true, empty: 0, hint: "0: as many as students" })),
     form.field(`${path}.name`, "Name", { placeholder: "Lab", maxlength: 60 }), h("div", null, h("button.button.small", { type: "button", onclick: remove }, "Remove these hours")));
   return h("div.form", null, h("p.hint", null, "During lab hours places are held for the course: who comes gets in at once."),
-    rows(form, "hours", { build: one, blank: () => ({ weekdays: [0], starts: "09:00", length: "2h", places: 0, name: "" }), add: "Add lab hours", none: "No capacity is held. Students start when there is room." }), verdicts);
+    rows(form, "hours", { build: one, blank: () => ({ weekdays: [0], starts: "09:00", length: "2h", places: 0, name: "" }), add: "Add lab hours", none: "No capacity is held. Students start when there is room." }));
 }
 
 export function ruleRows(form, site) {
@@ -213,10 +213,12 @@ class Wizard {
     const index = STEPS.findIndex(([one]) => one === name);
     this.form.places.clear();
     const legend = h("legend", { tabindex: -1 }, h("h2", null, title));
-    const build = { basics: () => this.basics(), people: () => people(this.form, this.site, () => this.check(), this.report), lab: () => lab(this.form, this.site), limits: () => limits(this.form, this.money(), this.bounds()), hours: () => labHours(this.form, this.verdicts), review: () => this.review() };
+    const build = { basics: () => this.basics(), people: () => people(this.form, this.site, () => this.check(), this.report), lab: () => lab(this.form, this.site), limits: () => limits(this.form, this.money(), this.bounds()), hours: () => labHours(this.form), review: () => this.review() };
     this.general = h("div");
-    this.box.replaceChildren(h("fieldset.step", null, legend, build[name](), this.general),
-      h("div.steps-acts", null, index ? h("button.button", { type: "button", onclick: () => { location.hash = STEPS[index - 1][0]; } }, "Back") : h("span"), h("button.button.primary", { type: "submit" }, name === "review" ? "Create the course" : "Next")));
+    this.box.replaceChildren(h("fieldset.step", null, legend, build[name]()),
+      h("div.steps-acts", null, index ? h("button.button", { type: "button", onclick: () => { location.hash = STEPS[index - 1][0]; } }, "Back") : h("span"), h("button.button.primary", { type: "submit" }, name === "review" ? "Create the course" : "Next")),
+      // Below the buttons: what comes while somebody presses one must not move it away from under them.
+      name === "hours" ? this.verdicts : "", this.general);
     this.draw();
     if (this.seen.size) legend.focus();
     this.seen.add(name);

@@ -3,7 +3,7 @@ import { api, post, tellError } from "./api.js";
 import { asked, clock, h, sentence, toast } from "./dom.js";
 import { listing, small } from "./listing.js";
 
-const DIMENSIONS = ["gpu", "cpu", "memory", "workloads", "gpu-hours", "tokens", "storage"];
+const NAMES = { gpu: "GPU", cpu: "CPU", memory: "memory", workloads: "running at once", "gpu-hours": "GPU-hours", tokens: "tokens", storage: "storage" };
 const STATES = { open: "Open", approved: "Approved", denied: "Denied", withdrawn: "Withdrawn", "": "All" };
 const path = (r, verb) => `quota-requests/${encodeURIComponent(r.id)}/${verb}`;
 
@@ -26,14 +26,14 @@ async function deny(r, reload) {
 /** Ask for more; also from the usage page. */
 export async function askForMore(reload = () => {}) {
   const form = await asked("Ask for more", "The administrators of your tenant are told, and answer.", [
-    { name: "dimension", label: "Of what", options: DIMENSIONS, value: "gpu" }, { name: "amount", label: "How much in all", placeholder: "1/2, 8, 32Gi", required: true },
+    { name: "dimension", label: "Of what", options: Object.entries(NAMES), value: "gpu" }, { name: "amount", label: "How much in all", placeholder: "1/2, 8, 32Gi", required: true },
     { name: "period", label: "Per (for GPU-hours and tokens)", options: ["", "day", "week", "month"], value: "" }, { name: "reason", label: "What for", required: true }], "Ask");
   if (form) act(() => post("quota-requests", form), "Asked", reload);
 }
 
 function row(r, reload) {
   return h("tr", null, h("td", null, h("strong", null, r.name || r.person), h("div.small.muted", null, `${r.person} in ${r.tenant_name}`)),
-    h("td", null, h("strong", null, r.text), h("div.small.muted", null, `of ${r.dimension}, has ${r.now}`)), h("td", null, r.reason),
+    h("td", null, h("strong", null, r.text), h("div.small.muted", null, `of ${NAMES[r.dimension] ?? r.dimension}, has ${r.now}`)), h("td", null, r.reason),
     h("td", null, h(`span.tag${r.state === "approved" ? ".good" : r.state === "open" ? "" : ".off"}`, null, STATES[r.state]),
       r.decided_by ? h("div.small.muted", null, `${r.granted ? `${r.granted}, ` : ""}by ${r.decided_by}`) : "", r.answer ? h("div.small", null, sentence(r.answer)) : ""),
     h("td", null, clock(r.asked_at)),

@@ -91,6 +91,9 @@ function announcements() {
   return [form, h("div.range.gap", null, field("Show", state)), list];
 }
 
+/** Somebody may have written what only looks like a time. */
+const stamp = (text) => (/^\d{4}-\d\d-\d\dT[\d:.]{8,15}(Z|[+-]\d\d:\d\d)$/.test(text) && Date.parse(text) ? clock(text) : text);
+
 /** The beginning of a day by the visitor's clock, or of one after it: the last day counts whole. */
 function midnight(day, after) {
   const at = new Date(`${day}T00:00:00`);
@@ -101,7 +104,7 @@ function midnight(day, after) {
 function audit() {
   const fields = { actor: search("Login"), action: search("Like set-quota"), object: search("On what"), tenant: search("Id of a tenant"), from: h("input", { type: "date" }), to: h("input", { type: "date" }) };
   const row = (line) => h("tr", null, h("td.num.muted", null, line.id), h("td", null, clock(line.at)), h("td", null, line.actor_login || line.actor), h("td", null, line.action), h("td", null, line.object_login || line.object, h("div.small.muted", null, line.tenant)),
-    h("td.small", null, Object.entries(line.detail).map(([k, v]) => `${k}: ${typeof v === "object" ? JSON.stringify(v) : v}`).join(", ")));
+    h("td.small", null, Object.entries(line.told).map(([name, text]) => `${name}: ${stamp(text)}`).join(" · ")));
   return [h("p.muted", null, "Nothing is ever taken out of it: each line seals the one before. ", h("code", null, "perijove audit verify"), " checks all of it."),
     filters(field("Who", fields.actor), field("Act", fields.action), field("On what", fields.object), field("Tenant", fields.tenant), field("From", fields.from), field("Until", fields.to)),
     listing({ label: "Audit, the newest first", columns: ["No.", "When", "Who", "Act", "On what", "Detail"], path: "audit", fields, read: { from: (day) => midnight(day, 0), to: (day) => midnight(day, 1) }, row, empty: "Nothing like that happened." })];

@@ -1,10 +1,14 @@
 // Small pieces of page: elements, keyed lists that keep the focus, times and amounts for people.
 
+/** Said outright: a table that is laid out as cards on a phone is none to some browsers otherwise. */
+const ROLES = { table: "table", thead: "rowgroup", tbody: "rowgroup", tr: "row", th: "columnheader", td: "cell" };
+
 /** h("p.small", {title: "x", onclick: f}, "text", node): never parses HTML. */
 export function h(what, props, ...children) {
   const [tag, ...classes] = what.split(".");
   const node = document.createElement(tag || "div");
   if (classes.length) node.className = classes.join(" ");
+  if (ROLES[tag]) node.setAttribute("role", ROLES[tag]);
   for (const [name, value] of Object.entries(props || {})) {
     if (value === null || value === undefined || value === false) continue;
     if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
@@ -84,6 +88,8 @@ export function clock(iso) {
 export const credits = (text) => Number(text).toLocaleString([], { minimumFractionDigits: 2, maximumFractionDigits: Math.abs(text) < 1 ? 4 : 2, roundingMode: "trunc" });
 export const gib = (mib) => (mib % 1024 === 0 ? mib / 1024 : (mib / 1024).toFixed(1)) + "\u00a0GiB";
 export const sentence = (text) => (text ? text[0].toUpperCase() + text.slice(1) : "");
+
+export const DIMENSIONS = { gpu: "GPU", cpu: "CPU", memory: "Memory", workloads: "Running at once", credits: "Credits", "gpu-hours": "GPU-hours", tokens: "Tokens" };
 
 export function gpu(milli) {
   if (!milli) return "CPU only";

@@ -1,15 +1,13 @@
 // What every screen has: navigation, the meter, notices, warnings of the site, leases that end.
 import { announcements } from "./announcements.js";
 import { post, tellError } from "./api.js";
-import { $, clock, h, keyed, now, prefix, sentence, tick, toast, track } from "./dom.js";
+import { $, DIMENSIONS, clock, h, keyed, now, prefix, sentence, tick, toast, track } from "./dom.js";
 import { mayReserve } from "./reservations.js";
 import { known, refetch, watch } from "./store.js";
 
-const NAMES = { gpu: "GPU", cpu: "CPU", memory: "Memory", credits: "Credits", "gpu-hours": "GPU-hours", tokens: "Tokens" };
-
 function meter(me) {
   keyed($("meter"), me.meter, (line) => `${line.dimension} ${line.scope} ${line.period}`, (line) => {
-    const of = line.scope === "you" ? NAMES[line.dimension] : `${line.scope} · ${NAMES[line.dimension]}`;
+    const of = line.scope === "you" ? DIMENSIONS[line.dimension] : `${line.scope} · ${DIMENSIONS[line.dimension]}`;
     const part = line.limit ? line.used / line.limit : 0;
     return h("div.gauge", { title: line.scope === "you" ? "you" : line.scope },
       h("b", null, of), h("span", null, line.text.replace(/(\.\d\d)\d+/g, "$1")), track(part));
@@ -49,6 +47,17 @@ function person(me) {
   $("bell").setAttribute("aria-label", me.unread ? `Notices, ${me.unread} unread` : "Notices");
 }
 
+const painted = () => new Promise((go) => requestAnimationFrame(() => requestAnimationFrame(go)));
+
+/** On a first visit the page goes down and entries of the navigation go sideways: little each by itself. */
+async function top(me) {
+  meter(me);
+  ribbon(me.site);
+  await painted();
+  person(me);
+  document.documentElement.classList.add("knows-me");
+}
+
 const told = new Set();
 let first = true;
 /** What arrives while the page is open is said at once, not only counted. */
@@ -76,19 +85,26 @@ async function readAll() {
   refetch("me");
 }
 
-/** 15 and 5 minutes before a lease ends, or work that was told to go goes: one line, one click. */
+/** 15 and 5 minutes before a lease ends, or work that was told to go goes, and when work is idle: one line,
+ * one click. */
 function endings() {
   const box = $("endings");
-  const soon = (known.workloads || []).map((w) => ({ w, left: (Date.parse(w.goes_at || w.lease_ends_at || "") - now()) / 60000 }))
-    .filter(({ w, left }) => w.status === "running" && left > 0 && left <= 15)
-    .map(({ w, left }) => ({ id: w.id, name: w.name, ends: w.goes_at || w.lease_ends_at, why: w.goes_at && w.goes_why, extend: w.can_extend, last: left <= 5 }));
+  const end = (w) => w.idle_stop_at || w.goes_at || w.lease_ends_at || "";
+  const soon = (known.workloads || []).map((w) => ({ w, left: (Date.parse(end(w)) - now()) / 60000 }))
+    .filter(({ w, left }) => w.status === "running" && (w.idle_stop_at || (left > 0 && left <= 15)))
+    .map(({ w, left }) => ({ id: w.id, name: w.name, ends: end(w), idle: Boolean(w.idle_stop_at), why: w.goes_at && w.goes_why, extend: w.can_extend, last: left <= 5 }));
   box.hidden = !soon.length;
   keyed(box, soon, (one) => one.id, (one) => h(`div.ending${one.last ? ".last" : ""}`, null,
-    h("p", { role: "status" }, h("strong", null, one.name), one.why ? " has to go in " : " ends in ", h("strong.num", null, h("span", { "data-until": one.ends }))),
-    one.why ? h("span.small", null, `${sentence(one.why)}. Save your work: it waits again by itself.`) : one.extend
+    h("p", { role: "status" }, h("strong", null, one.name), one.idle ? " is idle and stops in " : one.why ? " has to go in " : " ends in ", h("strong.num", null, h("span", { "data-until": one.ends }))),
+    one.idle ? h("button.button.small", { type: "button", "data-act": "working", onclick: () => stillWorking(one.id) }, "I am still working") : one.why ? h("span.small", null, `${sentence(one.why)}. Save your work: it waits again by itself.`) : one.extend
       ? h("button.button.small", { type: "button", "data-act": "extend", onclick: () => extend(one.id) }, "Extend by 1 hour")
       : h("span.small", null, "Somebody waits for it, so it cannot be extended: save your work.")));
   tick(box);
+}
+
+export async function stillWorking(id) {
+  try { await post(`workloads/${id}/active`); } catch (error) { tellError(error); }
+  refetch("workloads");
 }
 
 export async function extend(id) {
@@ -100,16 +116,25 @@ export async function extend(id) {
 function theme() {
   let chosen = "system";
   try { chosen = localStorage.getItem("perijove-theme") || "system"; } catch { /* no storage */ }
+  const choose = (value) => {
+    try { localStorage.setItem("perijove-theme", value); } catch { /* for this page only */ }
+    const roots = [document.documentElement, ...[...document.querySelectorAll("iframe")].map((f) => f.contentDocument?.documentElement)];
+    for (const root of roots.filter(Boolean)) {
+      if (value === "system") delete root.dataset.theme; else root.dataset.theme = value;
+    }
+  };
+  const early = document.querySelector("[name=theme]:checked"); // whoever is quick chose before this script ran
+  if (early) choose(early.value);
   for (const radio of document.querySelectorAll("[name=theme]")) {
-    radio.checked = radio.value === chosen;
-    radio.addEventListener("change", () => {
-      try { localStorage.setItem("perijove-theme", radio.value); } catch { /* for this page only */ }
-      const roots = [document.documentElement, ...[...document.querySelectorAll("iframe")].map((f) => f.contentDocument?.documentElement)];
-      for (const root of roots.filter(Boolean)) {
-        if (radio.value === "system") delete root.dataset.theme; else root.dataset.theme = radio.value;
-      }
-    });
+    radio.checked = radio.value === (early?.value ?? chosen);
+    radio.addEventListener("change", () => choose(radio.value));
   }
+}
+
+function whenOpen(id, then) {
+  const sheet = $(id);
+  sheet.addEventListener("toggle", (event) => { if (event.newState === "open") then(); });
+  if (sheet.matches(":popover-open")) then(); // whoever is quick opened it before this script ran
 }
 
 export function header() {
@@ -121,12 +146,13 @@ export function header() {
   }
   theme();
   announcements();
-  $("notices").addEventListener("toggle", (event) => { if (event.newState === "open") readAll(); });
-  $("person-menu").addEventListener("toggle", (event) => {
-    if (event.newState === "open") import("./sign-ins.js").then((menu) => menu.signIns(), () => { /* its other entries are there */ });
+  $("banners").append($("announcements"));
+  whenOpen("notices", readAll);
+  whenOpen("person-menu", () => {
+    import("./sign-ins.js").then((menu) => menu.signIns(), () => { /* its other entries are there */ });
   });
   watch((kind) => {
-    if (kind === "me" && known.me) { meter(known.me); ribbon(known.me.site); person(known.me); }
+    if (kind === "me" && known.me) top(known.me);
     if (kind === "notices") notices();
     if (kind === "workloads") endings();
   });

@@ -39,7 +39,7 @@ export function inventoryPage() {
     }
     acts.hidden = state.size < 2;
     keyed(nodes, inventory.nodes.map((n) => ({ ...n, state: state.get(n.name) })), (n) => n.name, (n) => node(n, n.state, load));
-    const isolation = Object.entries(inventory.isolation).map(([what, how]) => `${what}: ${HARD[how] || how}`).join(" · ");
+    const isolation = Object.entries(inventory.isolation).map(([what, how]) => `${{ cpu: "CPU", gpu: "GPU" }[what] || what}: ${HARD[how] || how}`).join(" · ");
     notes.replaceChildren(h("section.card.gap", { "aria-label": "Isolation" }, h("h2", null, "How shares are kept apart"), isolation ? h("p", null, sentence(isolation)) : "",
       inventory.notes.map((note) => h("p.muted.small", null, note))));
   }

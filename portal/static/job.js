@@ -1,17 +1,16 @@
 // A workload's card, and everything that can be done with it.
 import { post, postOnce, tellError } from "./api.js";
 import { clock, confirmed, credits, gib, gpu, h, now, prefix, sentence, span, toast } from "./dom.js";
-import { extend } from "./header.js";
-import { known, refetch, tell } from "./store.js";
+import { extend, stillWorking } from "./header.js";
+import { atOnce, known, moved, tell } from "./store.js";
 
 export const LIVE = ["queued", "offered", "starting", "running", "stopping"];
 const STATES = { queued: "Waiting", offered: "Your turn", starting: "Starting", running: "Running", stopping: "Stopping", stopped: "Ended", failed: "Failed" };
 const MINE = new Set(); // started from this page: told when they run
-const after = () => { refetch("workloads"); refetch("offers"); refetch("me"); };
 
 async function act(path, body, button) {
   if (button) button.disabled = true;
-  try { return await post(path, body); } catch (error) { tellError(error); if (button) button.disabled = false; return null; } finally { after(); }
+  try { return await post(path, body); } catch (error) { tellError(error); if (button) button.disabled = false; return null; } finally { moved(); }
 }
 
 /** Start at once: the card is there before the answer is. */
@@ -27,13 +26,15 @@ export async function start(offer, title, share, price, set = {}, tenant = "") {
   try {
     const made = await postOnce("workloads", { offer, set, ...(tenant ? { tenant } : {}) });
     MINE.add(made.id);
-    known.workloads = [made, ...known.workloads.filter((w) => w.id !== ghost.id && w.id !== made.id)];
+    const newer = known.workloads.find((w) => w.id === made.id); // the stream may have been quicker
+    known.workloads = [newer || made, ...known.workloads.filter((w) => w.id !== ghost.id && w.id !== made.id)];
+    moved(true);
   } catch (error) {
     known.workloads = known.workloads.filter((w) => w.id !== ghost.id);
     tellError(error);
+    moved();
   }
   tell("workloads");
-  after();
 }
 
 /** When what was started here runs: say so, and put the focus where it is wanted. */
@@ -85,6 +86,14 @@ function going(w) {
       w.saved_at ? ` It last said that it saved at ${clock(w.saved_at)}.` : ""));
 }
 
+/** Nothing happens in it: since when, when it stops, and what stays. */
+function idle(w) {
+  if (!w.idle_stop_at) return null;
+  return h("div.why.turn", { role: "status" },
+    h("p", null, h("strong", null, `It stops at ${clock(w.idle_stop_at)}: `), `nothing has happened in it since ${clock(w.active_at)}.`),
+    h("p", null, w.share.milli ? "Its GPU then goes to others. " : "", "Files in your home and open tabs stay; variables go."));
+}
+
 /** What a person should know of its place before it is lost. */
 function marks(w) {
   const tag = (text, title) => h("span.tag", { title }, text);
@@ -133,7 +142,18 @@ async function stop(w, button) {
 
 async function relaunch(w, set, button) {
   const made = await act(`workloads/${w.id}/relaunch`, { set }, button);
-  if (made) { follow(made.id); if (location.pathname.includes(`/workloads/${w.id}`)) location.assign(`${prefix}workloads/${made.id}`); }
+  if (made) { follow(made.id); if (location.pathname.includes(`/workloads/${w.id}`)) location.assign(`${prefix}workloads/${made.id}${location.search}`); }
+}
+
+/** Whoever came here from a JupyterLab that had ended is led back to where they were in it. */
+export function goBack(w) {
+  const back = new URLSearchParams(location.search).get("back");
+  if (!back || w.status !== "running" || !w.url) return;
+  const lab = new URL(w.url, location);
+  const server = lab.pathname.slice(0, lab.pathname.indexOf(`/${w.id}/`) + w.id.length + 2);
+  const to = new URL(back, new URL(server, lab));
+  history.replaceState(null, "", location.pathname); // once: Back leads to this page
+  location.assign(to.origin === lab.origin && to.pathname.startsWith(`${server}lab`) ? to : lab);
 }
 
 function actions(w) {
@@ -142,13 +162,15 @@ function actions(w) {
   const all = [];
   if (w.status === "running") {
     all.push(h("a.button.primary", { href: w.url, target: "_blank", rel: "noopener", "data-act": "open", "aria-label": `Open JupyterLab: ${w.name}` }, w.kind === "notebook" ? "Open JupyterLab" : "Open"));
+    if (w.idle_stop_at) all.push(button("", "working", "I am still working", () => stillWorking(w.id)));
     if (w.can_extend && !w.goes_at) all.push(button("", "extend", "Extend", () => extend(w.id)));
   }
   if (w.status === "offered") all.push(button(".primary", "accept", "Accept", (e) => { follow(w.id); act(`workloads/${w.id}/accept`, {}, e.target); }));
   if (["stopped", "failed"].includes(w.status)) {
     const larger = Object.entries(w.suggestion || {}).map(([k, v]) => `${k} ${v}`).join(", ");
     if (larger) all.push(button(".primary", "larger", `Relaunch with ${larger}`, (e) => relaunch(w, w.suggestion, e.target)));
-    all.push(button("", "relaunch", larger ? "Same again" : "Relaunch", (e) => relaunch(w, {}, e.target)));
+    const idle = w.reason_code === "idle";
+    all.push(button(idle ? ".primary" : "", "relaunch", larger ? "Same again" : idle ? "Start again" : "Relaunch", (e) => relaunch(w, {}, e.target)));
   }
   if (["queued", "offered", "starting", "running"].includes(w.status)) all.push(button(".plain", "stop", w.status === "queued" ? "Leave the queue" : w.status === "offered" ? "Decline" : "Stop", (e) => stop(w, e.target)));
   return all.length ? h("div.acts", null, all) : null;
@@ -165,17 +187,11 @@ export function what(w) {
   return [gpu(w.share.milli) + (w.share.emulated ? " (emulated)" : ""), ...size].join(" · ");
 }
 
-/** Queued for the moment between asking and being granted: nobody waits who can start now. */
-export function atOnce(w) {
-  const due = w.status === "queued" && !w.notify && w.starts_at && Date.parse(w.starts_at) <= now();
-  return due ? { ...w, status: "starting", reason: "", next: "" } : w;
-}
-
 /** `deep` is the card on the workload's own page, which has a heading of its own. */
 export function job(asked, deep = false) {
   const w = atOnce(asked);
   const title = deep ? null : h("h3", { id: `t-${w.id}` }, w.ghost ? w.name : h("a", { href: `${prefix}workloads/${w.id}` }, w.name));
   return h("li", null, h(`article.card.job${LIVE.includes(w.status) ? "" : ".ended"}`, deep ? { "aria-label": w.name } : { "aria-labelledby": `t-${w.id}` },
     h("div.top-line", null, h("div", null, title, h("p.what", null, what(w)), marks(w)), h(`span.state.${w.status}`, null, STATES[w.status] || w.status)),
-    steps(w), numbers(w), going(w), why(w), alternatives(w), notify(w), actions(w)));
+    steps(w), numbers(w), going(w), idle(w), why(w), alternatives(w), notify(w), actions(w)));
 }

@@ -6,6 +6,15 @@ export const head = (...names) => h("thead", null, h("tr", null, names.map((n) =
 export const small = (label, name, onclick) => h("button.button.small", { type: "button", "aria-label": `${label}: ${name}`, onclick }, label);
 export const blank = (columns, text) => h("tr", null, h("td.muted", { colspan: columns }, text));
 
+/** A table whose lines are cards on a phone, where each cell says itself what it is. */
+export const stacked = (label, columns, body) => h("div.scroll.stacked", null, h("table", null, h("caption.sr", null, label), head(...columns), body));
+
+/** A line of it, its cells labelled. */
+export function labelled(columns, row) {
+  [...row.cells].forEach((cell, i) => { if (i && columns[i]) cell.dataset.label = columns[i]; });
+  return row;
+}
+
 /** A list that the server filters, sorts and pages. `fields` are inputs by the name of their
  * parameter, `read` turns what was typed into what the API takes, `row` makes a line of an item. */
 export function listing({ label, columns, path, fields, row, empty, params = {}, read = {} }) {
@@ -24,7 +33,7 @@ export function listing({ label, columns, path, fields, row, empty, params = {},
       const page = await api(`${path}?${query}`);
       if (mine !== asking) return;
       cursor = page.next || "";
-      const rows = page.items.map((item) => row(item, () => load()));
+      const rows = page.items.map((item) => labelled(columns, row(item, () => load())));
       if (further) body.append(...rows);
       else body.replaceChildren(...(rows.length ? rows : [blank(columns.length, empty)]));
       count.textContent = page.total === undefined ? "" : `${page.total.toLocaleString()} in all`;
@@ -39,5 +48,5 @@ export function listing({ label, columns, path, fields, row, empty, params = {},
     input.addEventListener(input.type === "search" ? "input" : "change", () => { clearTimeout(typing); typing = setTimeout(load, input.type === "search" ? 250 : 0); });
   }
   load();
-  return h("div", null, h("div.scroll", null, h("table", null, h("caption.sr", null, label), head(...columns), body)), more, count, said);
+  return h("div", null, stacked(label, columns, body), more, count, said);
 }

@@ -1,8 +1,11 @@
 // The menu, from raw to ready, with what runs already beside it; and the list of all workloads.
 import { courseCards } from "./courses.js";
 import { $, clock, credits, gib, gpu, h, keyed, prefix, ring, sentence, tick } from "./dom.js";
-import { LIVE, announce, atOnce, job, start, withStanding } from "./job.js";
-import { known, refetch, want, watch } from "./store.js";
+import { LIVE, announce, job, start, withStanding } from "./job.js";
+import { prefetchLab } from "./prefetch.js";
+import { answered, atOnce, known, refetch, want, watch } from "./store.js";
+
+const root = document.documentElement; // has what theme.js knows of the last visit
 
 /** What wants something from the person comes first; within that the newest. */
 const ORDER = { offered: 0, starting: 1, running: 2, stopping: 2, queued: 3, failed: 4 };
@@ -51,14 +54,17 @@ function past(list) {
   } };
 }
 
-/** Live ones first and in full; ended ones that want something from the person too. */
+const needs = (w) => LIVE.includes(w.status) || (w.status === "failed" && known.workloads.indexOf(w) < 8);
+
+/** The visitor's workloads that are shown in full: live ones, and ended ones that want something of them. */
+export const mine = (full = true) => (known.workloads || []).filter((w) => needs(w) === full);
+
+/** Those that are shown in full first. */
 function workloads(open) {
   const live = h("ul.stack");
+  const rest = (full) => mine(full).sort((a, b) => (ORDER[atOnce(a).status] ?? 9) - (ORDER[atOnce(b).status] ?? 9));
   const ended = past(() => rest(false));
   const slot = h("div", null, h("p.muted", { role: "status" }, "Loading…"));
-  const needs = (w) => LIVE.includes(w.status) || (w.status === "failed" && (known.workloads || []).indexOf(w) < 8);
-  const rest = (wanted) => (known.workloads || []).filter((w) => needs(w) === wanted)
-    .sort((a, b) => (ORDER[atOnce(a).status] ?? 9) - (ORDER[atOnce(b).status] ?? 9));
   ended.box.open = open;
   return { node: h("div.stack", null, slot, live, ended.box), busy: () => rest(true).length > 0, fill() {
     const none = known.workloads && !rest(true).length;
@@ -74,16 +80,24 @@ function workloads(open) {
 
 export function menuPage() {
   want("offers");
+  prefetchLab();
   const list = h("ul.grid", { "aria-busy": "true" });
-  const mine = workloads(false);
-  const aside = h("aside", { "aria-labelledby": "mine" }, h("div.page-head", null, h("h2", { id: "mine" }, "My workloads"), h("a.small", { href: `${prefix}workloads` }, "See all")), mine.node);
-  const bones = $("main").querySelectorAll(".bone.card");
-  list.append(...bones);
-  $("main").replaceChildren(courseCards(), h("div.two", null,
-    h("section", { "aria-labelledby": "menu" }, h("div.page-head", null, h("div", null, h("h1", { id: "menu" }, "Start something"), h("p", null, "From raw to ready. You pay for the time it runs."))), list),
-    aside));
+  const running = workloads(false);
+  const aside = h(`aside${root.classList.contains("has-busy") ? ".busy" : ""}`, { "aria-labelledby": "mine", "data-room": "mine" }, h("div.page-head", null, h("h2", { id: "mine" }, "My workloads"), h("a.small", { href: `${prefix}workloads` }, "See all")), running.node);
+  const cards = h("div", { "data-room": "courses" }, courseCards());
+  let laid = false;
+  const lay = () => {
+    laid = true;
+    if (!answered("offers")) list.append(...$("main").querySelectorAll("li.bone"));
+    $("main").replaceChildren(cards, h("div.two", null,
+      h("section", { "aria-labelledby": "menu" }, h("div.page-head", null, h("div", null, h("h1", { id: "menu" }, "Start something"), h("p", null, "From raw to ready. You pay for the time it runs."))), list),
+      aside));
+  };
+  if (["courses", "mine"].every((part) => root.style.getPropertyValue(`--room-${part}`))) lay();
   watch((kind) => {
-    if (kind === "workloads" || (kind === "me" && known.workloads)) { mine.fill(); aside.classList.toggle("busy", mine.busy()); }
+    // A first visit: what stands above the menu is not known before it has come.
+    if (!laid && answered("offers", "courses", "workloads")) lay();
+    if (kind === "workloads" || (kind === "me" && known.workloads)) { running.fill(); aside.classList.toggle("busy", running.busy()); }
     if (kind !== "offers") return;
     list.removeAttribute("aria-busy");
     if (known.offers?.length) keyed(list, known.offers, (o) => o.id, offer);
@@ -93,8 +107,8 @@ export function menuPage() {
 }
 
 export function workloadsPage() {
-  const mine = workloads(true);
-  $("main").replaceChildren(h("div.page-head", null, h("div", null, h("h1", null, "My workloads"), h("p", null, "What runs, waits, and ran.")), h("a.button.primary", { href: prefix }, "Start something")), mine.node);
-  mine.node.classList.add("all");
-  watch((kind) => { if (kind === "workloads" || (kind === "me" && known.workloads)) mine.fill(); });
+  const all = workloads(true);
+  $("main").replaceChildren(h("div.page-head", null, h("div", null, h("h1", null, "My workloads"), h("p", null, "What runs, waits, and ran.")), h("a.button.primary", { href: prefix }, "Start something")), all.node);
+  all.node.classList.add("all");
+  watch((kind) => { if (kind === "workloads" || (kind === "me" && known.workloads)) all.fill(); });
 }

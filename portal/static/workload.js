@@ -1,7 +1,7 @@
 // One workload's own page: progress, history, log, cost, share and what can be done.
 import { api, events } from "./api.js";
 import { $, clock, credits, gib, gpu, h, keyed, prefix, sentence, tick } from "./dom.js";
-import { LIVE, announce, follow, job, withStanding } from "./job.js";
+import { LIVE, announce, follow, goBack, job, withStanding } from "./job.js";
 import { known, watch } from "./store.js";
 
 export function workloadPage(id) {
@@ -15,7 +15,7 @@ export function workloadPage(id) {
   $("main").replaceChildren(h("div.page-head", null, h("div", null, title, h("p", null, h("a", { href: `${prefix}workloads` }, "All my workloads")))), list,
     h("div.detail", null,
       h("section.card", { "aria-labelledby": "h-history" }, h("h2", { id: "h-history" }, "History"), history),
-      h("div.stack", null, h("section.card", { "aria-labelledby": "h-share" }, h("h2", { id: "h-share" }, "What it holds"), share),
+      h("div.stack", null, h("section.card", { "aria-labelledby": "h-share" }, h("h2", { id: "h-share" }, "Size and price"), share),
         h("section.card", { "aria-labelledby": "h-log" }, h("h2", { id: "h-log" }, "Log"), log))));
 
   let first = true;
@@ -32,11 +32,12 @@ export function workloadPage(id) {
     keyed(list, [withStanding(w)], (one) => one.id, (one) => job(one, true));
     const fact = (label, value) => h("div", null, h("strong", null, value), label);
     share.replaceChildren(fact(w.share.emulated ? "of an emulated device" : w.share.model || "share", gpu(w.share.milli)),
-      w.share.milli ? fact("GPU memory", gib(w.share.memory_mib)) : "", fact("cores", w.cpu), fact("memory", gib(w.memory_mib)),
+      w.share.milli ? fact("GPU memory", gib(w.share.memory_mib)) : "", fact("CPU", w.cpu), fact("memory", gib(w.memory_mib)),
       fact("credits per hour", credits(w.price.per_hour)), Number(w.held) ? fact("credits held", credits(w.held)) : "",
       w.lease_ends_at ? fact("until", clock(w.lease_ends_at)) : "");
     tick(list);
     announce();
+    goBack(w);
   }
 
   async function readLog() {

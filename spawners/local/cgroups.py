@@ -5,8 +5,9 @@ meet. Every function takes the root of the tree; production has it at ``/sys/fs/
 """
 
 import contextlib
+import errno
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -18,6 +19,8 @@ TOP = "perijove"
 PERIOD_US = 100_000
 MAX_PROCESSES = 4096
 """Processes and threads an attempt may have at once: far above a notebook, far below a fork bomb."""
+_TRIES = 10
+"""Of making a group whose parents others remove meanwhile, as they were empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,20 +110,23 @@ class V2:
         group = self.group(instance, attempt_id)
         path = group.paths[0]
         with _explained(path):
-            # A controller is there in a group once every group above it hands it down.
-            for above in (self._root, self._root / TOP, self._root / TOP / instance):
-                _make(above)
-                self.hand_down(above)
-            _make(path)
-            if memory_bytes and self.memory is Enforcement.HARD:
-                _write(path / "memory.max", memory_bytes)
-                _write_if_there(path / "memory.swap.max", 0)
-                _write_if_there(path / "memory.oom.group", 1)
-            if cpu_milli and self.cpu is Enforcement.HARD:
-                _write(path / "cpu.max", f"{_quota(cpu_milli)} {PERIOD_US}")
-            if "pids" in self._controllers:
-                _write(path / "pids.max", MAX_PROCESSES)
+            _while_others_remove(lambda: self._make(path, cpu_milli, memory_bytes))
         return group
+
+    def _make(self, path: Path, cpu_milli: int, memory_bytes: int) -> None:
+        # A controller is there in a group once every group above it hands it down.
+        for above in (self._root, path.parent.parent, path.parent):
+            above.mkdir(exist_ok=True)
+            self.hand_down(above)
+        path.mkdir(exist_ok=True)
+        if memory_bytes and self.memory is Enforcement.HARD:
+            _write(path / "memory.max", memory_bytes)
+            _write_if_there(path / "memory.swap.max", 0)
+            _write_if_there(path / "memory.oom.group", 1)
+        if cpu_milli and self.cpu is Enforcement.HARD:
+            _write(path / "cpu.max", f"{_quota(cpu_milli)} {PERIOD_US}")
+        if "pids" in self._controllers:
+            _write(path / "pids.max", MAX_PROCESSES)
 
     def hand_down(self, path: Path) -> None:
         """Let the groups below `path` limit what this tree can limit. Raises OSError."""
@@ -153,7 +159,7 @@ class V1:
         group = self.group(instance, attempt_id)
         for path in group.paths:
             with _explained(path):
-                _make(path)
+                _while_others_remove(lambda path=path: path.mkdir(parents=True, exist_ok=True))
         for name, top in self._mounts.items():
             path = top / TOP / instance / attempt_id
             with _explained(path):
@@ -237,8 +243,13 @@ def _usable(path: Path, *, unified: bool = False) -> bool:
             V2(path).hand_down(path)
         if top.is_dir():
             return os.access(top, os.W_OK)
-        top.mkdir()
-        top.rmdir()
+        if top.is_file():
+            return False
+        # Another engine may try the same now: it makes the folder, or removes it, before this one.
+        with contextlib.suppress(FileExistsError):
+            top.mkdir()
+        with contextlib.suppress(OSError):
+            top.rmdir()
     except OSError:
         return False
     return True
@@ -275,13 +286,18 @@ def _explained(path: Path) -> Iterator[None]:
         raise PermanentError(text) from error
 
 
-def _make(path: Path) -> None:
-    """Also while another attempt's end removes the empty parents."""
-    for _ in range(10):
-        with contextlib.suppress(FileNotFoundError):
-            path.mkdir(parents=True, exist_ok=True)
+def _while_others_remove(make: Callable[[], None]) -> None:
+    """Again while another attempt's end removes the empty parents. Raises OSError."""
+    for left in reversed(range(_TRIES)):
+        try:
+            make()
+        except OSError as error:
+            # A file of a group that was removed after it was opened answers ENODEV; a folder that
+            # was there and is gone a moment later, EEXIST.
+            if not left or error.errno not in {errno.ENOENT, errno.ENODEV, errno.EEXIST}:
+                raise
+        else:
             return
-    path.mkdir(parents=True, exist_ok=True)
 
 
 def _write(path: Path, value: int | str) -> None:

@@ -6,6 +6,7 @@ engine object on the same state folder adopts what runs.
 
 import contextlib
 import hashlib
+import logging
 import os
 import re
 import subprocess
@@ -28,12 +29,15 @@ from spawners.engine import (
     Observation,
     PermanentError,
     Phase,
+    Template,
     TemporaryError,
 )
-from spawners.local import mps, processes, shim
+from spawners.local import mps, processes, shim, templates, work
 from spawners.local.cgroups import Group, detect
 from spawners.local.gpu import render_gpu_environment
 from spawners.local.runfolder import DamagedError, RunFolder, cannot
+
+log = logging.getLogger("perijove.engine")
 
 SHIM = Path(shim.__file__)
 DEADLINE_GRACE_S = 10.0
@@ -68,13 +72,14 @@ class LocalEngine:
         top = runtime_dir or (state_dir if os.geteuid() else Path("/run/perijove"))
         self._mps_top = top / f"mps-{self._instance}"
         self._seen_up: set[str] = set()
+        self.templates = templates.Templates(state_dir.resolve() / "templates")
         for folder in (self._runs.parent, self._runs):
             RunFolder(folder).make()
         # After the folder above it: removing a group's parents must not race the first launch.
         self._cgroups = detect(cgroup_root)
 
     def launch(self, spec: LaunchSpec) -> Observation:
-        """As promised by the protocol; takes about 30 ms, the shim's start."""
+        """As promised by the protocol; takes about 30 ms, the shim's start; forked about 10 ms."""
         if not _ID.fullmatch(spec.attempt_id):
             raise PermanentError(f"{spec.attempt_id!r} cannot name an attempt: use a-z, 0-9, - _")
         folder = self._folder(spec.attempt_id)
@@ -119,6 +124,34 @@ class LocalEngine:
                     return
             time.sleep(0.005)
 
+    def prepare(self, templates: Sequence[Template]) -> None:
+        self.templates.prepare(templates)
+
+    def why_not_prepared(self, template: Template) -> str:
+        return self.templates.why_not_ready(template)
+
+    def close(self) -> None:
+        """End what this object keeps running for itself, its template processes; no attempt."""
+        self.templates.close()
+
+    def processor_s(self, attempt_ids: Sequence[str]) -> dict[str, float]:
+        """A file an attempt; without control groups one look at all processes of the machine."""
+        found: dict[str, float] = {}
+        roots: dict[str, int] = {}
+        for name in filter(_ID.fullmatch, attempt_ids):
+            if self._folder(name).has("exit.json"):
+                continue
+            used = work.of_group(self._group(name))
+            if used is not None:
+                found[name] = used
+                continue
+            # Its keeper is the parent of what its processes leave behind.
+            with contextlib.suppress(DamagedError, KeyError, TypeError, ValueError):
+                keeper = self._folder(name).read("shim.json") or {}
+                if processes.is_process(pid := int(keeper["pid"]), int(keeper["start"])):
+                    roots[name] = pid
+        return found | (work.of_families(roots) if roots else {})
+
     def inventory(self) -> list[Node]:
         return self._discover()
 
@@ -161,7 +194,8 @@ class LocalEngine:
             folder.clear()
             run = self._prepare(spec, folder)
             folder.write_record("run.json", run)
-            self._start_shim(folder, lock, self._marker(spec.attempt_id))
+            if not self._fork_shim(spec, run, folder, lock):
+                self._start_shim(folder, lock, self._marker(spec.attempt_id))
         except BaseException:
             self._sweep(spec.attempt_id)
             self._clean(spec.attempt_id)
@@ -214,6 +248,26 @@ class LocalEngine:
             "grace_s": DEADLINE_GRACE_S,
         }
 
+    def _fork_shim(
+        self, spec: LaunchSpec, run: Mapping[str, Any], folder: RunFolder, lock: int
+    ) -> bool:
+        """The same from a template, where one is ready that suits; whether ``shim.json`` is there."""
+        template, argv = spec.template, run["argv"]
+        if template is None or argv[:3] != [template.python, "-P", "-c"]:
+            return False
+        place = self.templates.ready(template)
+        if place is None or not self.templates.suits(template, run["env"]):
+            return False
+        try:
+            reason = templates.ask(place, folder.path, lock)
+        except OSError as error:
+            reason = f"the template does not answer: {error}"
+            self.templates.give_up(template, place)
+        if not reason or folder.has("shim.json"):
+            return True
+        log.warning("attempt %s is not forked: %s", spec.attempt_id, reason)
+        return False
+
     def _start_shim(self, folder: RunFolder, lock: int, marker: str) -> None:
         """Returns once ``shim.json`` is there; the lock then lives as long as the shim."""
         command = [sys.executable, "-I", "-S", str(SHIM), str(folder.path), str(lock)]
@@ -264,8 +318,9 @@ class LocalEngine:
             return self._settle(attempt_id, folder, str(damage))
 
     def _gpu_percent(self, group: Group) -> int | None:
-        used = self._gpu_use()
-        return None if used is None else sum(used.get(pid, 0) for pid in group.pids())
+        used, pids = self._gpu_use(), group.pids()
+        # Without control groups it is not known whose processes they are.
+        return sum(used.get(pid, 0) for pid in pids) if used is not None and pids else None
 
     def _live_look(self, attempt_id: str, folder: RunFolder) -> Observation:
         record, started = folder.read("attempt.json"), folder.read("started.json")
@@ -294,7 +349,10 @@ class LocalEngine:
             return Phase.UP, ""
         if not processes.answers(port):
             return Phase.STARTING, ""
-        if not processes.listens(port, group.pids() or {pid} | shim.descendants(pid)):
+        # Mostly it is the command itself; the others are looked for among all of the machine.
+        if not processes.listens(port, (pid,)) and not processes.listens(
+            port, group.pids() or shim.descendants(pid)
+        ):
             return Phase.STARTING, f"another process listens on port {port}"
         self._seen_up.add(attempt_id)
         return Phase.UP, ""

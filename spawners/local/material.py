@@ -112,8 +112,8 @@ class Objects:
 
     def close(self) -> None:
         if self._reader is not None:
-            self._reader.kill()
-            self._reader.wait()
+            with self._reader:
+                self._reader.kill()
 
     def _run(self, *args: str) -> bytes:
         done = subprocess.run(

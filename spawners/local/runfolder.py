@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 import shutil
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,8 @@ class RunFolder:
     def write(self, name: str, text: str) -> None:
         """As `write_record`."""
         path = self.path / name
-        temporary = path.with_name(f"{name}.{os.getpid()}.new")
+        # A deadline may be moved by one thread while another begins the attempt.
+        temporary = path.with_name(f"{name}.{os.getpid()}.{threading.get_native_id()}.new")
         try:
             fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
             with os.fdopen(fd, "w", encoding="utf-8") as file:

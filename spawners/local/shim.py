@@ -31,6 +31,7 @@ import select
 import signal
 import sys
 import time
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 LOG_FILE_BYTES = 10 * 2**20
@@ -38,6 +39,7 @@ LOG_FILE_BYTES = 10 * 2**20
 TICK_S = 0.5
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 1, 36, 38
+_OF_THE_KERNEL = (signal.SIGKILL, signal.SIGSTOP)
 _FROM_OUTSIDE = {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 
 
@@ -74,9 +76,12 @@ class Log:
 class Shim:
     """The life of one attempt: start, watch, end, record."""
 
-    def __init__(self, folder: str, run: dict[str, Any]) -> None:
+    def __init__(
+        self, folder: str, run: dict[str, Any], enter: Callable[[dict[str, Any], int], None]
+    ) -> None:
         self._folder = folder
         self._run = run
+        self._enter = enter
         self._log = Log(self._at("log"))
         self._output, self._output_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._wake, self._wake_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -126,7 +131,7 @@ class Shim:
         keeper = os.getpid()
         self._child = os.fork()
         if self._child == 0:
-            become(self._run, keeper, self._output_end, error_end)
+            become(self._run, keeper, self._output_end, error_end, self._enter)
         os.close(error_end)
         os.close(self._output_end)
         reason = read_all(error)
@@ -143,7 +148,7 @@ class Shim:
             if self._status is not None and not self._cause:
                 self._cause = "out-of-memory" if self._oom_kills() else ""
                 return
-            if self._end_is_wanted() and (self._over() or not self._members()):
+            if self._end_is_wanted() and (self._over() or self._is_empty()):
                 return
 
     def _wait(self, seconds: float) -> None:
@@ -222,6 +227,12 @@ class Shim:
         """Live processes of the attempt: those of its groups, and every descendant."""
         return members(self._run["groups"]) | descendants(os.getpid())
 
+    def _is_empty(self) -> bool:
+        """Whether no member is left. While the command or a group lives, that is known without a look
+        at all processes of the machine: many attempts that end at once would look at each other."""
+        runs = self._child and self._status is None
+        return not runs and not members(self._run["groups"]) and not self._members()
+
     def _signal_all(self, number: int) -> None:
         for pid in self._members():
             with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -279,8 +290,15 @@ def cause_of(code: int | None) -> str:
     return "lost" if code is None or -code in _FROM_OUTSIDE else "exited"
 
 
-def become(run: dict[str, Any], keeper: int, output: int, error: int) -> NoReturn:
-    """In the forked child: join the groups, give up privileges, run the command."""
+def become(
+    run: dict[str, Any], keeper: int, output: int, error: int,
+    enter: Callable[[dict[str, Any], int], None],
+) -> NoReturn:  # fmt: skip
+    """In the forked child: join the groups, give up privileges, run the command.
+
+    `enter` begins the command and does not return; it closes `error` when nothing can go wrong any
+    more before the command's own first line, as an exec does by itself.
+    """
     step = "join its resource groups"
     try:
         for group in run["groups"]:
@@ -297,19 +315,28 @@ def become(run: dict[str, Any], keeper: int, output: int, error: int) -> NoRetur
         step = f"enter the folder {run['cwd']}"
         os.chdir(run["cwd"])
         step = f"run {run['argv'][0]}"
-        os.execvpe(run["argv"][0], run["argv"], run["env"])  # noqa: S606 (that is its purpose)
+        enter(run, error)
+        raise RuntimeError("it returned")
     except BaseException as problem:  # noqa: BLE001 (a forked child must never return)
         reason = getattr(problem, "strerror", None) or str(problem)
         os.write(error, f"could not {step}: {reason}".encode(errors="replace"))
         os._exit(127)
 
 
+def enter_by_exec(run: dict[str, Any], error: int) -> None:
+    """Run the command in the place of this program."""
+    del error  # closed by the exec itself
+    os.execvpe(run["argv"][0], run["argv"], run["env"])  # noqa: S606 (that is its purpose)
+
+
 def reset_process(output: int, error: int) -> None:
     """A plain process: own session, default signals, umask 0022, no descriptor but 0, 1, 2."""
     os.setsid()
-    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
-        with contextlib.suppress(OSError, ValueError):
-            signal.signal(number, signal.SIG_DFL)
+    # By number: to name each of them costs a fork more memory than all the rest here.
+    for number in range(1, signal.NSIG):
+        if number not in _OF_THE_KERNEL:
+            with contextlib.suppress(OSError, ValueError):
+                signal.signal(number, signal.SIG_DFL)
     signal.set_wakeup_fd(-1)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
     os.umask(0o022)
@@ -441,7 +468,8 @@ def write_once(path: str, record: dict[str, Any]) -> None:
 
 
 def write_file(path: str, text: str) -> None:
-    with open(path, "w", encoding="ascii") as file:
+    # Not as ASCII: a fork would have to import that encoding.
+    with open(path, "w", encoding="utf-8") as file:
         file.write(text)
 
 
@@ -479,15 +507,24 @@ def detach() -> None:
         os.close(ready_end)
         os._exit(0 if os.read(ready, 1) else 1)
     os.close(ready)
+    announce()
+    os.write(ready_end, b"1")
+    os.close(ready_end)
+
+
+def announce(**facts: bool) -> None:
+    """Write ``shim.json``, with `facts`, in a session of its own. Where an attempt was begun twice,
+    the first one keeps it and this process ends."""
     os.setsid()
     me = {
+        **facts,
         "pid": os.getpid(),
         "start": start_time(os.getpid()),
         "boot": (read_text("/proc/sys/kernel/random/boot_id") or "").strip(),
     }
     write_once("shim.json", me)
-    os.write(ready_end, b"1")
-    os.close(ready_end)
+    if json.loads(read_text("shim.json") or "{}") != me:
+        os._exit(1)
 
 
 def main(folder: str, lock: int) -> None:
@@ -496,7 +533,7 @@ def main(folder: str, lock: int) -> None:
     os.chdir(folder)
     with open("run.json", "rb") as file:
         run = json.load(file)
-    shim = Shim(os.getcwd(), run)
+    shim = Shim(os.getcwd(), run, enter_by_exec)
     detach()
     shim.live()
 

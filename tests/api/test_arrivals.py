@@ -17,11 +17,11 @@ from hub.auth.providers import Provider
 from hub.identities import Vouched
 from hub.policy import Actor
 from hub.store import money
-from hub.store.course_tables import CourseRow, CourseRuleRow, RosterRow
+from hub.store.course_tables import CourseRuleRow, RosterRow
 from hub.store.tables import AttemptRow, AuditRow, NoticeRow, PersonRow, QuotaRow, TenantRow
 from quotas import ledger
 from quotas.ledger import AccountKind, Owner
-from tests.site import Answer, Site, add_tenant
+from tests.site import Answer, Site, add_course, add_tenant
 
 UNI, LAB = "https://id.uni.example", "https://login.lab.example"
 PHYSICS = {"when": {"groups": "physics"}, "tenant": "physics", "home": True, "credits": 25}
@@ -55,13 +55,7 @@ def plain_tenant(site: Site, tenant_id: str) -> None:
 
 def a_course(site: Site, course: str, **more: Any) -> None:
     add_tenant(site.control, course)
-    with site.control.store.write() as session:
-        session.add(
-            CourseRow(
-                tenant_id=course, first_day="2026-01-01", last_day="2099-01-01", time_zone="UTC",
-                lab_offer="cpu", created_by="system", created_at=site.clock.now(), **more,
-            )
-        )  # fmt: skip
+    add_course(site.control, course, **more)
 
 
 def expected(site: Site, course: str, key: str, **more: Any) -> None:

@@ -70,6 +70,22 @@ async def test_lines_are_filtered(site: Site) -> None:
         assert (await site.call("admin", "GET", "/audit", params=bad)).status == 422
 
 
+async def test_facts_are_told_in_words_and_kept_as_they_are(site: Site) -> None:
+    limit = {"tenant": "sky", "dimension": "credits", "limit": "5", "person": ""}
+    assert (await site.call("admin", "PUT", "/quotas", limit)).status == 200
+    body = {"credits": "5"}
+    assert (await site.call("admin", "POST", "/people/mia/grant", body, key="k")).status == 200
+    (set_,) = await lines(site, action="set-quota")
+    assert set_["detail"]["limit"] == 5_000_000
+    assert (set_["told"]["of what"], set_["told"]["before"]) == ("credits", "no limit")
+    assert set_["told"]["after"] == "5.00 credits"
+    granted, *_ = await lines(site, action="grant-credits", object="mia")
+    assert (granted["detail"], granted["told"]) == (
+        {"micro": 5_000_000}, {"amount": "5.00 credits"},
+    )  # fmt: skip
+    assert (await site.call("admin", "GET", "/audit/verify")).body["sound"]
+
+
 async def test_pages_hold_every_line_once(site: Site) -> None:
     whole, seen, cursor = await lines(site), list[int](), "0"
     while cursor:
@@ -157,6 +173,25 @@ async def test_what_matters_is_in_it(site: Site) -> None:
     } - found  # fmt: skip
     assert missing == set()
     assert any("token" in action for action in found)
+
+
+async def test_what_people_do_with_their_tokens_is_in_it_once(site: Site) -> None:
+    token = {"by": "mia", "owner": "mia", "token": "a7", "made": "2026-03-01T08:00:00Z",
+             "note": "nightly", "scopes": ["inherit"], "ends": ""}  # fmt: skip
+    another = {**token, "made": "2026-03-01T08:01:00Z"}  # the Hub gives ids again
+    for told in (
+        {**token, "act": "issued"}, {**token, "act": "issued"}, {**token, "act": "revoked"},
+        {**another, "act": "issued"},
+    ):  # fmt: skip
+        await inner(site, "/internal/tokens/told", told)
+    answer = await site.call("admin", "GET", "/audit")
+    lines = [line for line in answer.body["items"] if line["action"].startswith("token-")]
+    assert [line["action"] for line in lines] == ["token-issued", "token-revoked", "token-issued"]
+    assert len({line["actor"] for line in lines}) == 1
+    assert lines[2]["detail"] == {
+        "note": "nightly", "token": "a7", "made": token["made"], "may": "all that the person may",
+        "ends": "never",
+    }  # fmt: skip
 
 
 async def inner(site: Site, path: str, body: dict[str, Any]) -> None:

@@ -175,14 +175,20 @@ async def test_credits_of_a_person_and_of_a_tenant_by_period(noon: Site) -> None
     assert (await check(noon, duration="3h"))["verdict"] == "fits"
 
 
+async def two_at_once(site: Site, duration: str) -> tuple[str, str]:
+    """Mia's runs; Noa's was asked for a second later, before anything was granted."""
+    first = await site.launch("mia", set={"duration": duration})
+    site.later(seconds=1)
+    second = await site.launch("noa", set={"duration": duration})
+    await site.until_status("mia", first, "running")
+    await site.settled()
+    return first, second
+
+
 async def test_two_that_were_asked_for_at_once_do_not_overspend_together(noon: Site) -> None:
     """The second waits, with the budget's words, and nothing is kept for it meanwhile."""
     await limit(noon, "1", person="", tenant="main")
-    first = await noon.launch("mia", set={"duration": "3h"})
-    noon.later(seconds=1)
-    second = await noon.launch("noa", set={"duration": "3h"})
-    await noon.until_status("mia", first, "running")
-    await noon.settled()
+    first, second = await two_at_once(noon, "3h")
     seen = await noon.view("noa", second)
     assert (seen["status"], seen["reason_code"]) == ("queued", "quota")
     assert "Main's limit is 1 GPU-hour a day" in seen["reason"]
@@ -192,6 +198,18 @@ async def test_two_that_were_asked_for_at_once_do_not_overspend_together(noon: S
     told = (await noon.call("noa", "GET", "/notices")).body["items"]
     assert [one["kind"] for one in told] == ["waits"]
     noon.later(hours=1)
+    await stop(noon, "mia", first)
+    await noon.until_status("noa", second, "running")
+    assert noon.leaks() == []
+
+
+@pytest.mark.parametrize("period", ["", "week"])
+async def test_two_at_once_do_not_overspend_credits_together(noon: Site, period: str) -> None:
+    put = await limit(noon, "1", "credits", person="", tenant="main", period=period)
+    assert put.status == 200, put.body
+    first, second = await two_at_once(noon, "2h")  # 0.60 each
+    seen = await noon.view("noa", second)
+    assert (seen["status"], seen["reason_code"]) == ("queued", "credits")
     await stop(noon, "mia", first)
     await noon.until_status("noa", second, "running")
     assert noon.leaks() == []

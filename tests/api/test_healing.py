@@ -1,5 +1,6 @@
 """Faults below the work: silent nodes, failing devices, starts that fail again and again."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +12,9 @@ from sqlmodel import Session
 from catalog.errors import Conflict
 from catalog.inventory import Device, Health, Node, Vendor
 from catalog.units import GIB
-from hub import attempts
-from hub.store.tables import AttemptRow
+from hub import grants, held_shares
+from hub.control_context import Control
+from hub.store.tables import AttemptRow, WorkloadRow
 from spawners.engine import EndCause, PermanentError, TemporaryError
 from tests.api.test_preemption import attempts_of, notices, until_again
 from tests.site import V1, Site
@@ -257,14 +259,14 @@ async def test_a_turn_that_is_held_on_a_lost_node_after_five_faults_ends(two: Si
 async def test_one_that_goes_wrong_holds_up_nobody(
     two: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, bad = attempts.hold_shares, ""
+    real, bad = held_shares.hold, ""
 
-    def refuses(session: Session, attempt: AttemptRow, *more: Any) -> None:
+    def refuses(control: Control, session: Session, attempt: AttemptRow, *more: Any) -> None:
         if attempt.workload_id == bad:
             raise Conflict("it has no room")
-        real(session, attempt, *more)
+        real(control, session, attempt, *more)
 
-    monkeypatch.setattr(attempts, "hold_shares", refuses)
+    monkeypatch.setattr(held_shares, "hold", refuses)
     bad = await two.launch("mia", "gpu-quarter")
     other = await two.launch("noa", "gpu-quarter")
     await two.until_status("noa", other, "running")
@@ -414,3 +416,23 @@ async def test_its_own_server_says_that_it_saved_and_nobody_elses(two: Site) -> 
     assert await say(workload, mine) == 401
     ended = await two.call("mia", "POST", f"/workloads/{workload}/saved")
     assert (ended.status, ended.code) == (409, "conflict")
+
+
+async def test_a_fault_in_planning_holds_up_no_end(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workload = await site.run("mia")
+
+    def broken(control: Control) -> list[WorkloadRow]:
+        raise RuntimeError("a row that cannot be planned")
+
+    monkeypatch.setattr(grants, "give_what_fits", broken)
+    site.engine.end(site.engine.launches[-1], EndCause.EXITED, 0)
+    running = asyncio.create_task(site.reconciler.run())
+    try:
+        async with asyncio.timeout(30):
+            while (await site.view("mia", workload))["status"] == "running":
+                site.control.wake()
+    finally:
+        running.cancel()
+    assert (await site.view("mia", workload))["status"] in {"stopped", "succeeded"}

@@ -1,12 +1,10 @@
 """The administrator's desk with 500 tenants and 10,000 people: every page is a few statements,
 however large the site."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event
 
 from tests import campus
 from tests.site import Site
@@ -21,18 +19,6 @@ async def site(tmp_path: Path):  # noqa: ANN201 (a fixture)
             campus.fill(session)
         site.person("dean", "school-07", "admin")
         yield site
-
-
-@pytest.fixture
-def statements(site: Site) -> Iterator[list[str]]:
-    found: list[str] = []
-
-    def note(*args: Any) -> None:
-        found.append(args[2])
-
-    event.listen(site.control.store.engine, "before_cursor_execute", note)
-    yield found
-    event.remove(site.control.store.engine, "before_cursor_execute", note)
 
 
 READS: tuple[tuple[str, dict[str, Any]], ...] = (

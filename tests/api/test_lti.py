@@ -21,8 +21,9 @@ from hub.lti.services import LINE_SCOPE, PlatformServices
 from hub.lti.systems import Systems
 from hub.policy import Actor
 from hub.store.access_tables import LtiContextRow, RoleGrantRow
-from hub.store.course_tables import CourseRow, RosterRow
+from hub.store.course_tables import RosterRow
 from hub.store.tables import AuditRow, PersonRow
+from tests.api.who_may.callers import a_course, platform
 from tests.peers.lying_platform import INSTRUCTOR, LyingPlatform, lying_platform, member
 from tests.site import Answer, Site, add_tenant
 
@@ -111,14 +112,7 @@ async def campus(tmp_path: Path, liar: LyingPlatform) -> AsyncIterator[Campus]:
     file.write_text(yaml.safe_dump({"platforms": [liar.entry()]}))
     async with Site(tmp_path, lti=file) as site:
         add_tenant(site.control, "blue")
-        with site.control.store.write() as session:
-            session.add(
-                CourseRow(
-                    tenant_id="blue", first_day="2025-12-01", last_day="2026-12-01",
-                    time_zone="UTC", lab_offer="cpu", created_by="test",
-                    created_at=site.clock.now(),
-                )
-            )  # fmt: skip
+        a_course(site, platform(site))
         site.person("ian", "blue", "instructor")
         yield Campus(site, liar)
 

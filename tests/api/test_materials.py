@@ -3,7 +3,6 @@
 import json
 import os
 from collections.abc import AsyncIterator
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,9 @@ from hub.courses.material_git import Bounds
 from hub.courses.material_keeper import MaterialKeeper
 from hub.store.audit import first_broken
 from hub.store.course_tables import CourseRow
-from hub.store.tables import AuditRow, EventRow, ReservationRow
+from hub.store.tables import AuditRow, EventRow
 from tests.peers.git_http import Repository
-from tests.site import Site, add_tenant
+from tests.site import Site, add_course, add_tenant
 
 BOUNDS = Bounds(time_s=20)
 
@@ -45,15 +44,8 @@ def repository(site: Site) -> Repository:
     return found
 
 
-def add_course(site: Site, url: str = "", **more: Any) -> None:
-    with site.control.store.write() as session:
-        session.add(
-            CourseRow(
-                tenant_id="blue", first_day="2020-01-01", last_day="2099-12-31", time_zone="UTC",
-                lab_offer="cpu", created_by="test", created_at=site.clock.now(), material_url=url,
-                **more,
-            )
-        )  # fmt: skip
+def a_course(site: Site, url: str = "", **more: Any) -> None:
+    add_course(site.control, "blue", material_url=url, **more)
 
 
 def course(site: Site) -> CourseRow:
@@ -88,7 +80,7 @@ async def notices(site: Site, login: str) -> list[str]:
 async def test_a_course_gets_its_material_and_a_start_is_told(
     site: Site, repository: Repository
 ) -> None:
-    add_course(site, str(repository.folder), material_folder="physics/lab")
+    a_course(site, str(repository.folder), material_folder="physics/lab")
     commit = repository.publish(b__txt="two\n")
     assert (await look(site)).material_commit == commit
     lab = await site.run("mia", "cpu")
@@ -113,7 +105,7 @@ async def test_work_outside_of_a_course_has_no_material(site: Site) -> None:
 async def test_staff_ask_for_a_look_and_a_wish_that_comes_meanwhile_is_kept(
     site: Site, repository: Repository
 ) -> None:
-    add_course(site, str(repository.folder))
+    a_course(site, str(repository.folder))
     await look(site)
     commit = repository.publish(a__txt="two\n")
     assert (await look(site)).material_commit != commit  # nobody asked, nothing is due
@@ -131,7 +123,7 @@ async def test_staff_ask_for_a_look_and_a_wish_that_comes_meanwhile_is_kept(
 
 
 async def test_a_course_without_material_says_so(site: Site) -> None:
-    add_course(site)
+    a_course(site)
     answer = await site.call("ian", "POST", "/courses/blue/material/fetch", {})
     assert (answer.status, answer.code) == (409, "conflict")
     strange = await site.call("admin", "POST", "/courses/nothing/material/fetch", {})
@@ -141,7 +133,7 @@ async def test_a_course_without_material_says_so(site: Site) -> None:
 async def test_what_goes_wrong_is_told_and_takes_nothing_away(
     site: Site, repository: Repository
 ) -> None:
-    add_course(site, str(repository.folder))
+    a_course(site, str(repository.folder))
     good = (await look(site)).material_commit
     repository.publish_tree(f"120000 blob {repository.blob('../../secret')}\tlink\n")
     await site.call("ian", "POST", "/courses/blue/material/fetch", {})
@@ -171,7 +163,7 @@ async def test_hostile_and_unfit_repositories(
     blobs = {"lfs": "*.bin filter=lfs\n", "out": "/etc/passwd", "x": "x"}
     made = {name: repository.blob(content) for name, content in blobs.items()}
     repository.publish_tree(tree.format(**made))
-    add_course(site, str(repository.folder))
+    a_course(site, str(repository.folder))
     row = await look(site)
     assert words in row.material_error
     assert row.material_commit == ""
@@ -179,7 +171,7 @@ async def test_hostile_and_unfit_repositories(
 
 async def test_a_repository_over_the_limit(site: Site, repository: Repository) -> None:
     repository.publish(big=os.urandom(2**20))
-    add_course(site, str(repository.folder))
+    a_course(site, str(repository.folder))
     row = await look(site, Bounds(size_bytes=2**18, time_s=20))
     assert "larger than" in row.material_error
 
@@ -188,7 +180,7 @@ async def test_a_lab_starts_without_material_that_never_came(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(material, "WAIT_S", 0.0)
-    add_course(site, "https://git.example.org/a", material_error="its server does not answer")
+    a_course(site, "https://git.example.org/a", material_error="its server does not answer")
     lab = await site.run("mia", "cpu")
     assert plan_of(site, lab) == {}
     assert any("starts without" in text for text in await events(site, lab))
@@ -196,11 +188,26 @@ async def test_a_lab_starts_without_material_that_never_came(
     assert (await site.view("mia", lab))["url"].endswith("/lab")
 
 
+async def test_what_nobody_has_read_yet_is_not_told_twice(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(material, "WAIT_S", 0.0)
+    a_course(site, "https://git.example.org/a", material_error="its server does not answer")
+    first, second = await site.run("mia", "cpu"), await site.run("mia", "cpu")
+    for lab in (first, second):
+        assert any("starts without" in text for text in await events(site, lab))
+    (notice,) = (await site.call("mia", "GET", "/notices")).body["items"]
+    assert notice["workload"] == second
+    await site.call("mia", "POST", f"/notices/{notice['id']}/read")
+    await site.run("mia", "cpu")
+    assert len(await notices(site, "mia")) == 2
+
+
 async def test_a_start_looks_again_when_the_last_look_is_old(
     site: Site, repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(material, "WAIT_S", 0.0)
-    add_course(site, str(repository.folder))
+    a_course(site, str(repository.folder))
     await look(site)
     material.freshen(site.control, "blue")
     assert course(site).material_at is not None
@@ -211,28 +218,8 @@ async def test_a_start_looks_again_when_the_last_look_is_old(
     assert (await look(site)).material_commit == commit
 
 
-async def test_lab_hours_that_come_are_prepared(site: Site, repository: Repository) -> None:
-    add_course(site, str(repository.folder))
-    await look(site)
-    start = site.clock.now() + timedelta(hours=2)
-    with site.control.store.write() as session:
-        session.add(
-            ReservationRow(
-                id="r-1", tenant_id="blue", name="lab", count=1, ask={}, time_zone="UTC",
-                first_day=str(start.date()), last_day=str(start.date()), starts=f"{start:%H:%M}",
-                minutes=60, lend_margin_s=0, no_show_s=600, created_by="test",
-                created_at=site.clock.now(),
-            )
-        )  # fmt: skip
-    commit = repository.publish(a__txt="two\n")
-    site.later(minutes=60)
-    assert (await look(site)).material_commit != commit
-    site.later(minutes=46)
-    assert (await look(site)).material_commit == commit
-
-
 async def test_a_mirror_that_nobody_needs_goes(site: Site, repository: Repository) -> None:
-    add_course(site, str(repository.folder))
+    a_course(site, str(repository.folder))
     await look(site)
     mirror = material.mirror_of(site.control, "blue")
     assert mirror.is_dir()
@@ -248,7 +235,7 @@ async def test_a_mirror_that_was_lost_is_fetched_again(
     site: Site, repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(material, "WAIT_S", 0.0)
-    add_course(site, str(repository.folder))
+    a_course(site, str(repository.folder))
     await look(site)
     mirror = material.mirror_of(site.control, "blue")
     mirror.rename(mirror.with_name("away"))
@@ -281,7 +268,7 @@ def test_nothing_that_a_student_writes_is_repeated(line: str) -> None:
 
 
 async def test_a_start_that_is_repeated_tells_once(site: Site, repository: Repository) -> None:
-    add_course(site, str(repository.folder))
+    a_course(site, str(repository.folder))
     await look(site)
     lab = await site.run("mia", "cpu")
     attempt = site.row(lab).attempt_id or ""
@@ -307,7 +294,7 @@ def add_environment(site: Site, name: str) -> Path:
 
 
 async def test_a_new_environment_is_there_at_once_and_labs_start_in_it(site: Site) -> None:
-    add_course(site, environment="physics")
+    a_course(site, environment="physics")
     denied = (await site.call("mia", "POST", "/check", {"offer": "cpu"})).body
     assert (denied["verdict"], denied["code"]) == ("denied", "engine")
     assert "'physics'" in denied["reason"]
@@ -323,7 +310,7 @@ async def test_a_new_environment_is_there_at_once_and_labs_start_in_it(site: Sit
 
 
 async def test_an_environment_that_goes_between_is_told(site: Site) -> None:
-    add_course(site, environment="physics")
+    a_course(site, environment="physics")
     link = add_environment(site, "physics")
     lab = await site.launch("mia", "cpu")
     link.unlink()

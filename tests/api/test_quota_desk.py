@@ -192,7 +192,7 @@ async def test_administrators_see_their_part_alone(site: Site) -> None:
     assert (await site.call("sam", "GET", "/quotas/tree")).status == 403
     await change(site, "admin", wish("art", limit="3"), wish("lab", limit="2"))
     seen = (await site.call("dean", "GET", "/quotas/changes")).body["items"]
-    assert [one["name"] for one in seen] == ["gpu of Lab"]
+    assert [one["name"] for one in seen] == ["GPU of Lab"]
     quotas_seen = (await site.call("dean", "GET", "/quotas")).body["items"]
     assert {one["tenant"] for one in quotas_seen} == {"lab"}
 
@@ -225,7 +225,7 @@ async def test_a_preview_tells_who_is_over_and_changes_nothing(site: Site) -> No
     told = await preview(site, "admin", wish("lab", limit="0.1"))
     assert not told["refused"]
     assert told["lines"] == [
-        {"name": "gpu of Lab", "before": "no limit", "after": "1/10 GPU", "changes": True}
+        {"name": "GPU of Lab", "before": "no limit", "after": "1/10 GPU", "changes": True}
     ]
     (over,) = told["consequences"]
     assert over["kind"] == "over"
@@ -485,7 +485,7 @@ async def test_a_request_is_approved_with_another_amount_and_becomes_the_limit(
     again = await bounded.call("admin", "POST", path, {"approve": False, "answer": "no"})
     assert again.status == 409
     (change_made,) = (await bounded.call("dean", "GET", "/quotas/changes")).body["items"][:1]
-    assert change_made["name"] == "gpu of sam in Lab"
+    assert change_made["name"] == "GPU of sam in Lab"
 
 
 async def test_a_request_is_denied_in_words(bounded: Site) -> None:

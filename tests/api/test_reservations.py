@@ -215,6 +215,24 @@ async def test_nobody_comes_and_it_is_given_up_once(campus: Site) -> None:
     assert (await window(campus, made["id"]))["state"] == "released"
 
 
+async def test_who_came_early_is_not_said_to_be_away(campus: Site) -> None:
+    await campus.run("mia", set={"duration": "8h"})
+    await reserve(campus, count=1, no_show="20m")
+    campus.later(hours=2, minutes=20)
+    await campus.beat()
+    (told,) = await notices(campus, "ian", "window-released")
+    assert "nobody came" not in told
+    assert "who is here came before Mon 5 Jan 2026 11:00-13:00 UTC, on places of their own" in told
+
+
+async def test_what_nobody_came_to_is_not_told_when_it_is_over(campus: Site) -> None:
+    made = await reserve(campus, no_show="20m")
+    campus.later(hours=4)
+    await campus.beat()
+    assert (await window(campus, made["id"]))["state"] != "on"
+    assert await notices(campus, "ian", "window-released") == []
+
+
 async def test_who_comes_early_has_a_place_of_the_window(campus: Site) -> None:
     made = await reserve(campus)
     campus.later(hours=1, minutes=30)
@@ -345,7 +363,7 @@ async def test_without_a_ceiling_only_the_platforms_administrator_reserves(campu
     bound(campus, "blue", None)
     never = await refused(campus, count=1)
     assert (never.status, never.code) == (403, "quota")
-    assert "Blue has neither a limit nor a guarantee of gpu" in never.body["error"]["message"]
+    assert "Blue has neither a limit nor a guarantee of GPU" in never.body["error"]["message"]
     await reserve(campus, "admin", count=1)
     bound(campus, "blue", None, guaranteed=1000)
     await reserve(campus, count=3)

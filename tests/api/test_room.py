@@ -12,10 +12,9 @@ from catalog.asks import Ask
 from hub import people, reserving
 from hub.courses import enrolment, visits
 from hub.store import audit
-from hub.store.course_tables import CourseRow
 from hub.store.tables import AuditRow, NoticeRow, PersonRow
 from quotas.windows import Rule
-from tests.site import Site, add_tenant
+from tests.site import Site, add_course, add_tenant
 
 STUDENTS = ("mia", "max", "nia")
 COURSE = "/courses/lab101"
@@ -26,13 +25,7 @@ def course(site: Site, **changes: Any) -> None:
     add_tenant(site.control, "lab101")
     for group in ("quiz", "projects"):
         site_group(site, group)
-    with site.control.store.write() as session:
-        facts = {
-            "tenant_id": "lab101", "first_day": "2025-12-01", "last_day": "2026-12-01",
-            "time_zone": "UTC", "lab_offer": "gpu-quarter", "created_by": "test",
-            "created_at": site.clock.now(),
-        }  # fmt: skip
-        session.add(CourseRow(**(facts | changes)))
+    add_course(site.control, "lab101", **({"lab_offer": "gpu-quarter"} | changes))
     for login, role in (
         ("ian", "instructor"),
         ("ana", "assistant"),
@@ -117,7 +110,9 @@ async def test_an_assistant_starts_for_one_and_the_room_shows_it(room: Site) -> 
     lab = (await seats(room))["mia"]["workload"]
     await room.until_status("mia", lab, "running")
     seat = (await seats(room))["mia"]
-    assert (seat["status"], seat["share"]["milli"], seat["idle_s"]) == ("running", 250, 0)
+    assert (seat["status"], seat["share"]["milli"], seat["idle_s"]) == ("running", 250, None)
+    assert (await room.call("mia", "POST", f"/workloads/{lab}/active")).status == 200
+    assert (await seats(room))["mia"]["idle_s"] == 0
     assert seat["gpu_use"] is None
     room.engine.gpu_percent = 17
     assert (await seats(room))["mia"]["gpu_use"] == 17

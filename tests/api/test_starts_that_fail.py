@@ -1,10 +1,11 @@
 """Each step of a start fails in turn: nothing leaks, the refund shows, and the next start works."""
 
 from collections.abc import Callable
+from types import ModuleType
 
 import pytest
 
-from hub import attempts, starting
+from hub import attempts, grants, starting
 from spawners.engine import EndCause, PermanentError, TemporaryError
 from tests.site import Site, die_once
 
@@ -167,16 +168,21 @@ async def test_control_may_die_after_any_beat_of_a_start(site: Site, beats: int)
     assert site.clean() == []
 
 
-STEPS = ("mark_step", "mark_ready", "finish", "grant_what_fits")
+STEPS = (
+    (attempts, "mark_step"), (attempts, "mark_ready"), (attempts, "finish"),
+    (grants, "give_what_fits"),
+)  # fmt: skip
 
 
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize(
+    ("module", "step"), STEPS, ids=lambda part: part if isinstance(part, str) else ""
+)
 @pytest.mark.parametrize("when", ["before", "after"])
 async def test_control_may_die_at_any_step(
-    site: Site, monkeypatch: pytest.MonkeyPatch, step: str, when: str
+    site: Site, monkeypatch: pytest.MonkeyPatch, module: ModuleType, step: str, when: str
 ) -> None:
     """Killed right before or right after the transaction of the step."""
-    deaths = die_once(monkeypatch, attempts, step, when)
+    deaths = die_once(monkeypatch, module, step, when)
     workload = await site.launch("mia")
 
     async def alive(status: str) -> bool:

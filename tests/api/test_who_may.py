@@ -15,7 +15,7 @@ from sqlmodel import select
 
 from catalog.asks import Ask
 from catalog.units import MICRO
-from hub import attempts, launching, people, reserving, transfers
+from hub import attempts, grants, launching, people, reserving, transfers
 from hub.api import app as public
 from hub.lifecycle import EndReason
 from hub.policy import Actor
@@ -50,13 +50,13 @@ def queued(site: Site, owner: Actor, *, notify: bool = False) -> str:
 
 def offered(site: Site, owner: Actor) -> str:
     workload = queued(site, owner, notify=True)
-    attempts.grant_what_fits(site.control)
+    grants.give_what_fits(site.control)
     return workload
 
 
 def running(site: Site, owner: Actor) -> str:
     workload = queued(site, owner)
-    attempts.grant_what_fits(site.control)
+    grants.give_what_fits(site.control)
     attempts.mark_ready(site.control, site.row(workload).attempt_id or "")
     return workload
 
@@ -143,6 +143,7 @@ TABLE: Rows = {
     ("POST", f"{W}/stop"): (running, None, STAFF),
     ("POST", f"{W}/extend"): (running, {"by": "15m"}, STAFF),
     ("POST", f"{W}/saved"): (running, None, OWNER_ONLY),
+    ("POST", f"{W}/active"): (running, None, OWNER_ONLY),
     ("POST", f"{W}/relaunch"): (ended, {}, OWNER_CREATES),
     ("POST", f"{W}/accept"): (offered, None, OWNER_ONLY),
     ("POST", f"{W}/notify"): (queued, {"on": True}, OWNER_ONLY),
@@ -312,11 +313,8 @@ async def test_who_may_call_it(campus: Site, route: tuple[str, str]) -> None:
 
 
 def routes() -> set[tuple[str, str]]:
-    async def ready() -> str:
-        return ""
-
     found: set[tuple[str, str]] = set()
-    for context in iter_route_contexts(public.build(None, None, ready).routes):
+    for context in iter_route_contexts(public.routes().routes):
         route = getattr(context, "route", context)
         assert isinstance(route, APIRoute), route
         path = getattr(context, "path", route.path)

@@ -28,7 +28,7 @@ def test_it_is_small() -> None:
     assert sum(path.stat().st_size for path in scripts) < MOST_BYTES
 
 
-def test_it_speaks_to_its_own_server_only() -> None:
+def test_it_speaks_to_its_own_site_only() -> None:
     found = {
         url.decode()
         for path in (BUILT / "static").glob("*.js")

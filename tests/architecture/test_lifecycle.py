@@ -65,7 +65,7 @@ def test_a_status_is_set_in_one_place() -> None:
         for number, line in enumerate(file.read_text().splitlines(), 1)
         if assigned.search(line)
     ]
-    assert [place.partition(":")[0] for place in found] == ["attempts.py"], found
+    assert [place.partition(":")[0] for place in found] == ["moves.py"], found
 
 
 def test_every_step_of_a_start_is_shown() -> None:

@@ -21,6 +21,7 @@ GOLDEN = {
     Action.STOP: "o assistant instructor admin",
     Action.EXTEND: "o assistant instructor admin",
     Action.REPORT_SAVED: "o",
+    Action.REPORT_ACTIVE: "o",
     Action.READ_LOGS: "o admin",
     Action.READ_USAGE: "o",
     Action.READ_INVENTORY: "o",

@@ -15,14 +15,10 @@ from hub.policy import Action
 ROUTERS = Path(public.__file__).parent / "routers"
 
 
-async def ready() -> str:
-    return ""
-
-
 def routes() -> list[APIRoute]:
     found = [
         getattr(context, "route", context)
-        for context in iter_route_contexts(public.build(None, None, ready).routes)
+        for context in iter_route_contexts(public.routes().routes)
     ]
     assert all(isinstance(route, APIRoute) for route in found)
     return found  # type: ignore[return-value]
@@ -48,7 +44,7 @@ def test_an_application_with_such_a_route_does_not_start(monkeypatch: pytest.Mon
     router.add_api_route("/quiet", lambda: None)
     monkeypatch.setattr(menu, "router", router)
     with pytest.raises(RuntimeError, match="/quiet"):
-        public.build(None, None, ready)
+        public.routes()
 
 
 def test_only_health_and_the_description_are_public() -> None:

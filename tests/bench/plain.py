@@ -9,14 +9,14 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import httpx
 from playwright.sync_api import BrowserContext, Page
 
 from hub.settings import Settings
 from hub.up.programs import node_binary, proxy_script
-from tests.bench.target import StartFailedError, checked, client_of, wait_for
+from tests.bench.target import Member, StartFailedError, checked, client_with, wait_for
 from tests.live import ROOT, free_port
 
 PERSON = "bench"
@@ -38,7 +38,7 @@ c.Spawner.start_timeout = 300
 c.Spawner.http_timeout = 300
 c.JupyterHub.services = [{{"name": "bench", "api_token": {service_token!r}}}]
 c.JupyterHub.load_roles = [
-    {{"name": "bench", "services": ["bench"], "scopes": ["admin:users", "tokens"]}}
+    {{"name": "bench", "services": ["bench"], "scopes": ["admin:users", "admin:servers", "tokens"]}}
 ]
 """
 
@@ -55,6 +55,7 @@ class PlainHub:
         self.url = f"http://127.0.0.1:{free_port()}"
         self.token = ""
         self._service_token = secrets.token_hex(16)
+        self._members: list[Member] = []
         self._folder = Path(tempfile.mkdtemp(prefix="bench-plain-"))
         self._hub: subprocess.Popen[bytes] | None = None
 
@@ -71,7 +72,7 @@ class PlainHub:
             )  # fmt: skip
         try:
             wait_for(self._is_ready, "plain JupyterHub is ready", READY_WITHIN_S)
-            self.token = self._token_of_person()
+            self.token = self._token_of(PERSON)
         except BaseException:
             self.__exit__()
             raise
@@ -91,15 +92,8 @@ class PlainHub:
         return f"/user/{PERSON}/"
 
     def remove(self, client: httpx.Client) -> None:
-        def gone() -> bool:
-            return not checked(client.get(f"/hub/api/users/{PERSON}"))["servers"]
-
-        if gone():
-            return
-        answer = client.delete(f"/hub/api/users/{PERSON}/server")
-        if answer.status_code != 400:  # it is stopping already
-            checked(answer)
-        wait_for(gone, "the server is removed")
+        self._begin_to_remove(client, PERSON)
+        self._wait_removed(client, PERSON)
 
     def sign_in(self, context: BrowserContext) -> None:
         page = context.new_page()
@@ -117,6 +111,42 @@ class PlainHub:
     def click_start(self, page: Page) -> Page:
         page.get_by_role("button", name="Start My Server").click()
         return page
+
+    def admit(self, n: int) -> list[Member]:
+        new = [f"p{number:03}" for number in range(len(self._members), n)]
+        self._members += [Member(name, self._token_of(name)) for name in new]
+        return self._members[:n]
+
+    def wish(self, member: Member) -> tuple[str, dict[str, Any]]:
+        return f"/hub/api/users/{member.name}/server", {}
+
+    def path_of(self, member: Member, answer: Any) -> str:
+        return f"/user/{member.name}/"
+
+    def hub_token(self) -> str:
+        return self._service_token
+
+    def shared_processes(self) -> set[int]:
+        return set()
+
+    def dismiss(self, members: list[Member]) -> None:
+        with client_with(self, self._service_token) as client:
+            for member in members:
+                self._begin_to_remove(client, member.name)
+            for member in members:
+                self._wait_removed(client, member.name)
+
+    def _begin_to_remove(self, client: httpx.Client, name: str) -> None:
+        if checked(client.get(f"/hub/api/users/{name}"))["servers"]:
+            answer = client.delete(f"/hub/api/users/{name}/server")
+            if answer.status_code != 400:  # it is stopping already
+                checked(answer)
+
+    def _wait_removed(self, client: httpx.Client, name: str) -> None:
+        wait_for(
+            lambda: not checked(client.get(f"/hub/api/users/{name}"))["servers"],
+            f"the server of {name} is removed",
+        )
 
     def _config(self) -> str:
         settings = Settings()
@@ -141,8 +171,8 @@ class PlainHub:
         except httpx.HTTPError:
             return False
 
-    def _token_of_person(self) -> str:
-        self.token = self._service_token
-        with client_of(self) as service:
-            checked(service.post(f"/hub/api/users/{PERSON}"))
-            return str(checked(service.post(f"/hub/api/users/{PERSON}/tokens", json={}))["token"])
+    def _token_of(self, name: str) -> str:
+        """The person is made where there is none of that name."""
+        with client_with(self, self._service_token) as service:
+            checked(service.post(f"/hub/api/users/{name}"))
+            return str(checked(service.post(f"/hub/api/users/{name}/tokens", json={}))["token"])

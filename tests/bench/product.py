@@ -1,49 +1,49 @@
 """Perijove as `perijove up` starts it, on an empty home, with its first administrator."""
 
-import shutil
-import tempfile
-from pathlib import Path
-from typing import Self
+from typing import Any
 
 import httpx
 from playwright.sync_api import BrowserContext, Page
 
 from hub.settings import API_SCOPE, Settings
-from tests.bench.target import StartFailedError, checked, client_of, wait_for, wait_shown
-from tests.live import LiveSite
+from tests.bench.accounts import sign_up
+from tests.bench.memory import fork_servers
+from tests.bench.own_site import OwnSite
+from tests.bench.target import (
+    Member,
+    StartFailedError,
+    checked,
+    client_of,
+    client_with,
+    wait_for,
+    wait_shown,
+)
 
 PERSON = "admin"
 _API = "/services/control/v1"
+_GONE_S = 120.0
+CROWD_OFFER = "cpu"
+"""What each of many is given: no GPU, so that the number of devices does not count."""
+CROWD_ANSWERS = {"cpu": "0.5", "memory": "1Gi"}
 
 
-class Perijove:
+class Perijove(OwnSite):
     """`offer` is the line of the menu that is started."""
 
     name = "perijove"
 
     def __init__(self, offer: str) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="bench-perijove-"))
-        self._site = LiveSite(self._folder)
+        super().__init__(self.name)
         self._offer = offer
         self._title = ""
-        self.url = self._site.url
+        self._members: list[Member] = []
         self.token = ""
 
-    def __enter__(self) -> Self:
-        try:
-            self._site.start()
-            # Makes the person known to the Hub, which then gives a token that may open servers.
-            self._site.cli("token", "--user", PERSON)
-            self.token = self._token_of_person()
-            self._title = self._title_of_offer()
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._site.stop()
-        shutil.rmtree(self._folder, ignore_errors=True)
+    def prepare(self) -> None:
+        # Makes the person known to the Hub, which then gives a token that may open servers.
+        self.site.cli("token", "--user", PERSON)
+        self.token = self._token_of(PERSON)
+        self._title = self._title_of_offer()
 
     def create(self, client: httpx.Client) -> str:
         made = checked(client.post(f"{_API}/workloads", json={"offer": self._offer, "set": {}}))
@@ -57,11 +57,11 @@ class Perijove:
         for workload in active():
             checked(client.post(f"{_API}/workloads/{workload}/stop"))
         wait_for(lambda: not active(), "the workload has ended")
-        wait_for(lambda: not self._hub_servers(), "the Hub has removed the server")
+        wait_for(lambda: not self._hub_servers(PERSON), "the Hub has removed the server")
 
     def sign_in(self, context: BrowserContext) -> None:
         page = context.new_page()
-        page.goto(self._site.cli("admin-link")["url"])
+        page.goto(self.site.cli("admin-link")["url"])
         page.get_by_role("button", name="Sign in as administrator").click()
         page.get_by_role("button", name=f"Start: {self._title}").wait_for()
         page.close()
@@ -79,6 +79,41 @@ class Perijove:
             opens.click()
         return opened.value
 
+    def admit(self, n: int) -> list[Member]:
+        logins = [f"p{number:03}" for number in range(len(self._members), n)]
+        with client_of(self) as client:
+            links = {
+                login: checked(client.post(f"{_API}/invitations", json={}))["url"]
+                for login in logins
+            }
+        sign_up(self.url, links)
+        self._members += [Member(login, self._token_of(login)) for login in logins]
+        return self._members[:n]
+
+    def wish(self, member: Member) -> tuple[str, dict[str, Any]]:
+        return f"{_API}/workloads", {"offer": CROWD_OFFER, "set": CROWD_ANSWERS}
+
+    def path_of(self, member: Member, answer: Any) -> str:
+        return f"/user/{member.name}/{answer['id']}/"
+
+    def hub_token(self) -> str:
+        """Control's own: a person's may not look at the Hub."""
+        return Settings(home=self.site.home).secret("hub_control")
+
+    def shared_processes(self) -> set[int]:
+        return fork_servers(self.site.up.pid) if self.site.up else set()
+
+    def dismiss(self, members: list[Member]) -> None:
+        for member in members:
+            with client_with(self, member.token) as client:
+                for workload in checked(client.get(f"{_API}/workloads"))["items"]:
+                    checked(client.post(f"{_API}/workloads/{workload['id']}/stop"))
+        for member in members:
+            wait_for(
+                lambda member=member: not self._hub_servers(member.name),
+                f"the server of {member.name} is removed", _GONE_S,
+            )  # fmt: skip
+
     def _title_of_offer(self) -> str:
         with client_of(self) as client:
             offers = {o["id"]: o["title"] for o in checked(client.get(f"{_API}/offers"))["items"]}
@@ -86,20 +121,17 @@ class Perijove:
             raise StartFailedError(f"OFFER: one of {', '.join(offers)}, not {self._offer!r}")
         return offers[self._offer]
 
-    def _token_of_person(self) -> str:
-        scopes = [API_SCOPE, "access:servers!user"]
-        asked = {"scopes": scopes}
-        return str(checked(self._hub("POST", f"/users/{PERSON}/tokens", asked))["token"])
+    def _token_of(self, person: str) -> str:
+        asked = {"scopes": [API_SCOPE, "access:servers!user"]}
+        return str(checked(self._hub("POST", f"/users/{person}/tokens", asked))["token"])
 
-    def _hub_servers(self) -> list[str]:
-        return list(checked(self._hub("GET", f"/users/{PERSON}"))["servers"])
+    def _hub_servers(self, person: str) -> list[str]:
+        return list(checked(self._hub("GET", f"/users/{person}"))["servers"])
 
     def _hub(
         self, method: str, path: str, body: dict[str, list[str]] | None = None
     ) -> httpx.Response:
-        """Asked with control's own token: the person's may not look at the Hub."""
-        secret = Settings(home=self._site.home).secret("hub_control")
-        headers = {"Authorization": f"token {secret}"}
+        headers = {"Authorization": f"token {self.hub_token()}"}
         return httpx.request(
             method, f"{self.url}/hub/api{path}", json=body, headers=headers, trust_env=False
         )

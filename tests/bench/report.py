@@ -18,12 +18,16 @@ from hub.up.programs import node_binary
 from tests.live import ROOT
 
 RESULTS = ROOT / "bench-results"
-_COLUMNS = ("server", "case", "cache", "n", "failures", "median_s", "worst_s", "pss_mib_per_server")
+_COLUMNS = (
+    "server", "case", "cache", "n", "failures", "median_s", "worst_s", "last_s",
+    "pss_mib_per_server",
+)  # fmt: skip
 
 
 @dataclass
 class Series:
-    """All runs of one case against one server. `cache` is that of the browser."""
+    """All runs of one case against one server. `cache` is that of the browser; `last_s` is of cases
+    with many at once: when the last of them was ready."""
 
     server: str
     case: str
@@ -31,10 +35,11 @@ class Series:
     seconds: list[float] = field(default_factory=list[float])
     pss_mib: list[float] = field(default_factory=list[float])
     failures: int = 0
+    last_s: float | None = None
 
     def row(self) -> dict[str, Any]:
         """Figures are None when no run came through; a failure is in none of them."""
-        return {
+        row = {
             "server": self.server,
             "case": self.case,
             "n": len(self.seconds) + self.failures,
@@ -44,6 +49,7 @@ class Series:
             "pss_mib_per_server": _rounded(self.pss_mib, statistics.median, 1),
             "cache": self.cache,
         }
+        return row if self.last_s is None else {**row, "last_s": round(self.last_s, 3)}
 
 
 def _rounded(values: list[float], of: Any, digits: int) -> float | None:
@@ -60,7 +66,7 @@ def write(series: list[Series], about: dict[str, Any], folder: Path = RESULTS) -
 
 def table(series: list[Series]) -> str:
     """The rows for a terminal."""
-    lines = [_COLUMNS, *(tuple(_shown(one.row()[c]) for c in _COLUMNS) for one in series)]
+    lines = [_COLUMNS, *(tuple(_shown(one.row().get(c)) for c in _COLUMNS) for one in series)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(_COLUMNS))]
     return "\n".join(
         "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True))

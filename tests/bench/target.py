@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Protocol, Self, TypeVar
 
 import httpx
@@ -16,6 +17,14 @@ ONE_START_S = 60.0
 
 class StartFailedError(Exception):
     """One start did not come, or its end did not; the text says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One of many people: the name that the Hub knows, and a token of their own."""
+
+    name: str
+    token: str
 
 
 class Target(Protocol):
@@ -58,10 +67,39 @@ class Target(Protocol):
         in, as soon as that page is known."""
         ...
 
+    def admit(self, n: int) -> list[Member]:
+        """`n` people with accounts; those of before are among them."""
+        ...
+
+    def wish(self, member: Member) -> tuple[str, dict[str, Any]]:
+        """Where a person asks for a server (a POST), and with what body."""
+        ...
+
+    def path_of(self, member: Member, answer: Any) -> str:
+        """The path of the server that the `answer` to the wish promises."""
+        ...
+
+    def hub_token(self) -> str:
+        """One that may ask the Hub for everybody's servers."""
+        ...
+
+    def shared_processes(self) -> set[int]:
+        """Processes beside the servers that are there for them alone, however many they are."""
+        ...
+
+    def dismiss(self, members: list[Member]) -> None:
+        """Stop and remove these people's servers; returns when nothing is left of them."""
+        ...
+
 
 def client_of(target: Target) -> httpx.Client:
     """An HTTP client that acts as the person, and follows no redirects."""
-    headers = {"Authorization": f"token {target.token}"}
+    return client_with(target, target.token)
+
+
+def client_with(target: Target, token: str) -> httpx.Client:
+    """The same with another token."""
+    headers = {"Authorization": f"token {token}"}
     return httpx.Client(base_url=target.url, headers=headers, timeout=30, trust_env=False)
 
 

@@ -13,7 +13,7 @@ import yaml
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.live import LiveSite
-from tests.peers.oidc_provider.peer import Peer, running
+from tests.peers.oidc_provider.peer import Provider, running
 
 STUDENTS = 120
 PORTAL = "/services/portal/"
@@ -69,7 +69,7 @@ class Campus:
     """A running site; each person has a browser of their own."""
 
     site: LiveSite
-    peer: Peer
+    peer: Provider
     browser: Browser
     material: Path
     contexts: dict[str, BrowserContext] = field(default_factory=dict)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from tests.browser.signed_in import sign_in
 from tests.live import LiveSite
 
 PATIENCE_MS = 60_000
@@ -37,6 +38,17 @@ def browser(chromium: Path) -> Iterator[Browser]:
         started = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         yield started
         started.close()
+
+
+@pytest.fixture(scope="module")
+def admin(browser: Browser, site: LiveSite) -> Iterator[Page]:
+    """One page for all tests of a module, of the first administrator."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(30_000)
+    page = context.new_page()
+    sign_in(page, site)
+    yield page
+    context.close()
 
 
 @pytest.fixture

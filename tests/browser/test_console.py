@@ -12,7 +12,6 @@ import pytest
 from playwright.sync_api import Browser, FrameLocator, Page, expect
 
 from tests import campus
-from tests.browser.test_first_light import sign_in
 from tests.browser.test_screenshots import DOCS
 from tests.live import LiveSite
 
@@ -31,16 +30,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveSite]:
         yield live
     finally:
         live.stop()
-
-
-@pytest.fixture(scope="module")
-def admin(browser: Browser, site: LiveSite) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(30_000)
-    page = context.new_page()
-    sign_in(page, site)
-    yield page
-    context.close()
 
 
 @pytest.fixture
@@ -151,6 +140,7 @@ def test_a_request_is_made_and_approved(admin: Page, site: LiveSite, folder: Pat
     form.get_by_role("button", name="Ask").click()
     row = requests.get_by_role("row", name=re.compile("two models side by side"))
     expect(row).to_contain_text("Open")
+    expect(row).to_contain_text("of GPU, has 1 GPU")
     admin.screenshot(path=folder / "console-requests.png")
     row.get_by_role("button", name=re.compile("^Approve")).click()
     admin.get_by_role("dialog").get_by_label("Amount").fill("1.5")
@@ -170,8 +160,15 @@ def test_every_part_opens_and_ten_thousand_people_are_found(
     expect(part(admin, site, "Queue")).to_contain_text("Nothing waits.")
     devices = part(admin, site, "Devices").frame_locator("iframe")
     expect(devices.locator("main")).to_be_visible()
+    site.cli("people", "grant", "admin", "5")
     audit = part(admin, site, "Audit")
     expect(audit.get_by_role("cell", name="set-quota").first).to_be_visible()
+    expect(audit.get_by_role("row", name=re.compile("grant-credits"))).to_contain_text(
+        "amount: 5.00 credits"
+    )
+    asked = audit.get_by_role("row", name=re.compile("ask-quota"))
+    expect(asked).to_contain_text("of what: GPU · amount: 2 GPUs")
+    expect(audit.get_by_text("000000")).to_have_count(0)
     audit.get_by_label("From").fill("2026-01-01")
     audit.get_by_label("Act", exact=True).fill("sign-in")
     expect(audit.get_by_role("cell", name="set-quota")).to_have_count(0)

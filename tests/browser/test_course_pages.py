@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import FrameLocator, Page, expect
+from playwright.sync_api import FrameLocator, Page, Route, expect
 
 from tests.browser.test_portal_pages import behind, browser, page, site
 from tests.unit.portal.canned import Site, workload
@@ -130,6 +130,17 @@ def test_a_visit_is_asked_on_every_page_and_answered_there(
         state = "ended"
     expect(box).to_be_hidden()
     assert site.courses.visits[0]["state"] == state
+
+
+def test_material_that_is_not_here_yet_is_not_said_to_be(page: Page, site: Site) -> None:
+    student(site)
+    card = page.get_by_role("region", name="Material")
+    at(page, "courses/phys")
+    expect(card).to_contain_text("It is in the folder material of your lab")
+    site.courses.items[0]["material"]["commit"] = ""
+    at(page, "courses/phys")
+    expect(card).to_contain_text("It could not be fetched yet")
+    expect(card).not_to_contain_text("It is in the folder")
 
 
 def test_students_see_nothing_of_teaching(page: Page, site: Site) -> None:
@@ -256,6 +267,22 @@ def test_a_file_that_is_no_roster_is_refused_at_once(
     page.get_by_label("CSV file").set_input_files(file)
     expect(page.get_by_text(words)).to_be_visible()
     expect(page.get_by_label("Who are they?")).to_have_count(0)
+
+
+def test_what_comes_in_does_not_move_the_button_that_is_being_pressed(page: Page) -> None:
+    """Half a second after a change the hours are looked at: often just when Next is pressed."""
+    at(page, "courses/new#hours")
+    held: list[Route] = []
+    page.route("**/courses/check", lambda route: held.append(route))  # noqa: PLW0108 (Playwright marks it)
+    page.get_by_role("button", name="Add lab hours").click()
+    next_ = page.get_by_role("button", name="Next")
+    before = next_.bounding_box()
+    with page.expect_request("**/courses/check"):
+        pass
+    for route in held:
+        route.continue_()
+    expect(page.get_by_text("30 lab hours are held")).to_be_visible()
+    assert next_.bounding_box() == before
 
 
 def test_the_wizard_works_without_a_mouse(page: Page, site: Site) -> None:

@@ -5,16 +5,10 @@ from decimal import Decimal
 
 from playwright.sync_api import Page, expect
 
+from tests.browser.signed_in import sign_in
 from tests.live import LiveSite, wait_for
 
 LINES = "import os; print('share', os.environ['PERIJOVE_SHARE_MILLI'], os.environ['PERIJOVE_GPU_MEMORY_MIB'])"
-
-
-def sign_in(page: Page, site: LiveSite) -> None:
-    """As the first administrator, by a fresh link."""
-    page.goto(site.cli("admin-link")["url"])
-    page.get_by_role("button", name="Sign in as administrator").click()
-    expect(page.get_by_role("heading", name="Start something")).to_be_visible()
 
 
 def run_cell(lab: Page, code: str, output: str) -> None:

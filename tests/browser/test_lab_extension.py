@@ -7,8 +7,9 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Page, expect
 
+from tests.browser.signed_in import open_lab, status_of, toast
 from tests.live import LiveSite, wait_for
 
 SECONDS = 12_000
@@ -30,21 +31,10 @@ def lab(short_leases: LiveSite, page: Page) -> Iterator[tuple[Page, dict[str, An
     started = site.cli(
         "run", "--offer", "gpu-quarter", "--name", "my lab", "--set", "duration=3m", "--wait"
     )
-    page.goto(site.cli("admin-link")["url"])
-    page.get_by_role("button", name="Sign in as administrator").click()
-    expect(page.get_by_role("heading", name="Start something")).to_be_visible()
-    page.goto(started["url"] + "?reset")
+    open_lab(page, site, started)
     expect(status_of(page)).to_be_visible()
     yield page, started
     site.cli("stop", started["id"], "--wait")
-
-
-def status_of(page: Page) -> Locator:
-    return page.get_by_role("button", name=re.compile("^Perijove:"))
-
-
-def toast(page: Page, text: str) -> Locator:
-    return page.get_by_role("alert").filter(has_text=text)
 
 
 def ends_at(site: LiveSite, workload: str) -> datetime:

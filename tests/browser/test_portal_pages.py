@@ -1,15 +1,17 @@
 """The portal's pages in a real Chromium, in front of a Hub and a control with canned answers."""
 
 import asyncio
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
-from tests.unit.portal.canned import Site, workload
+from tests.live import wait_for
+from tests.unit.portal.canned import Site, soon, workload
 from tests.unit.portal.peers import Running, running_portal
 
 
@@ -185,6 +187,44 @@ def test_a_workload_has_a_page_with_history_and_log(page: Page) -> None:
     expect(page.get_by_label("The end of the log")).to_contain_text("JupyterLab")
 
 
+def test_idle_work_asks_on_every_page_and_one_press_keeps_it(page: Page, site: Site) -> None:
+    idle = workload("w-run", "running", "Vision lab")
+    site.workloads[:] = [idle | {"idle_stop_at": soon(minutes=9), "active_at": soon(minutes=-111)}]
+    page.goto("/services/portal/usage", wait_until="commit")
+    expect(page.get_by_text("Vision lab is idle and stops in")).to_be_visible()
+    page.goto("/services/portal/workloads/w-run", wait_until="commit")
+    card = page.get_by_role("article", name="Vision lab")
+    expect(card.get_by_text("nothing has happened in it since")).to_be_visible()
+    with page.expect_request("**/workloads/w-run/active"):
+        card.get_by_role("button", name="I am still working").click()
+
+
+@pytest.mark.parametrize(
+    ("back", "leads_to"),
+    [
+        ("lab%2Ftree%2Fa%20b.ipynb", "/lab/tree/a%20b.ipynb"),
+        ("lab%2F..%2F..%2F..%2F..%2Fhub%2Flogout", "/lab"),
+        ("%2F%2Fevil.example%2Flab", "/lab"),
+    ],
+)
+def test_who_came_from_a_stopped_jupyterlab_is_led_back_to_their_place(
+    page: Page, site: Site, back: str, leads_to: str
+) -> None:
+    site.workloads[:] = [workload("w-run", "running", "Vision lab")]
+    page.route("**/user/ada/**", lambda route: route.fulfill(body="JupyterLab"))
+    page.goto(f"/services/portal/workloads/w-run?back={back}", wait_until="commit")
+    page.wait_for_url(lambda url: "/user/ada/w-run/" in url and url.endswith(leads_to))
+
+
+def test_what_stopped_as_idle_starts_again_and_keeps_the_way_back(page: Page, site: Site) -> None:
+    stopped = workload("w-old", "stopped", "Vision lab")
+    site.workloads[:] = [stopped | {"reason": "it was idle for 2h", "reason_code": "idle"}]
+    page.goto("/services/portal/workloads/w-old?back=lab", wait_until="commit")
+    expect(page.get_by_text("It was idle for 2h")).to_be_visible()
+    page.get_by_role("button", name="Start again: Vision lab").click()
+    page.wait_for_url(re.compile(r"/services/portal/workloads/w-(?!old)\w+\?back=lab$"))
+
+
 def test_a_workload_that_is_not_there_says_so(page: Page) -> None:
     page.goto("/services/portal/workloads/nope", wait_until="commit")
     expect(page.get_by_role("alert").get_by_role("heading")).to_contain_text("no such workload")
@@ -263,3 +303,74 @@ def test_nothing_sticks_out_on_a_phone(page: Page, path: str) -> None:
     expect(page.get_by_role("heading", level=1)).to_be_visible()
     expect(page.get_by_role("note")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_how_shares_are_kept_apart_is_told_by_their_names(page: Page) -> None:
+    page.goto("/services/portal/inventory", wait_until="commit")
+    expect(page.get_by_role("region", name="Isolation")).to_contain_text(
+        "GPU: not enforced · CPU: hard limit · memory: soft limit"
+    )
+
+
+ANSWERS = ("offers", "workloads", "visits", "announcements", "me", "courses")
+"""What the menu waits for, in an order in which what stands above comes late."""
+WATCH_SHIFTS = """window.shifts = 0;
+new PerformanceObserver((list) => {
+  for (const one of list.getEntries()) if (!one.hadRecentInput) window.shifts += one.value;
+}).observe({ type: "layout-shift", buffered: true });"""
+PAINTED = "() => new Promise((go) => requestAnimationFrame(() => requestAnimationFrame(go)))"
+TOO_WIDE = """() => [...document.querySelectorAll("html, .scroll")]
+  .filter((node) => node.scrollWidth > node.clientWidth).length"""
+KEPT = "() => JSON.parse(localStorage.getItem('perijove-kept'))?.rooms.mine?.height > 0"
+
+
+def _shift_of_the_menu(page: Page) -> float:
+    """How far the menu jumps (Cumulative Layout Shift) where each answer is painted by itself."""
+    held: dict[str, Route] = {}
+
+    def hold(route: Route) -> None:
+        name = route.request.url.partition("/api/v1/")[2].partition("?")[0]
+        if name in ANSWERS:
+            held[name] = route
+        else:
+            route.continue_()
+
+    def all_held() -> bool:
+        page.evaluate(PAINTED)
+        return held.keys() >= set(ANSWERS)
+
+    page.route("**/api/v1/**", hold)
+    page.goto("/services/portal/", wait_until="commit")
+    wait_for("the menu asks for its answers", all_held)
+    for name in ANSWERS:
+        with page.expect_response(f"**/api/v1/{name}*"):
+            held[name].continue_()
+        page.evaluate(PAINTED)
+    page.unroute("**/api/v1/**")
+    expect(page.get_by_role("heading", name="My courses")).to_be_visible()
+    expect(page.get_by_role("button", name="Start: CPU notebook")).to_be_visible()
+    expect(page.get_by_role("note")).to_contain_text("Emulated devices")
+    wait_for("what stands there is kept", lambda: page.evaluate(KEPT))
+    page.evaluate(PAINTED)
+    return page.evaluate("window.shifts")
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_menu_does_not_jump_while_it_loads(page: Page, site: Site, width: int) -> None:
+    site.workloads[:] = [workload("w-run", "running", "Vision lab")]
+    page.set_viewport_size({"width": width, "height": 844})
+    page.add_init_script(WATCH_SHIFTS)
+    assert _shift_of_the_menu(page) < 0.1
+    assert _shift_of_the_menu(page) < 0.02, "the second time its parts have their room"
+
+
+def test_lists_of_people_fit_a_phone_and_keep_their_headings(page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto("/services/portal/people", wait_until="commit")
+    for name in ("People", "What groups hold", "Quotas"):
+        expect(page.get_by_role("region", name=name).get_by_role("row").nth(1)).to_be_visible()
+    people = page.get_by_role("region", name="People")
+    assert people.get_by_role("columnheader").all_inner_texts() == [
+        "Name", "Role", "Credits", "State", "",
+    ]  # fmt: skip
+    assert page.evaluate(TOO_WIDE) == 0

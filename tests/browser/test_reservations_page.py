@@ -25,7 +25,7 @@ def fill(page: Page, starts: str) -> None:
 def test_what_is_held_is_shown_with_what_is_missing(page: Page) -> None:
     page.goto(PAGE, wait_until="commit")
     lab = page.get_by_role("region", name="Lab A")
-    expect(lab).to_contain_text("4 × 1/8 GPU, 0.5 cpu, 1 GiB for Main")
+    expect(lab).to_contain_text("4 × 1/8 GPU, 0.5 CPU, 1 GiB for Main")
     expect(lab).to_contain_text("Mon 4 Feb 2030 09:00-11:00 UTC")
     expect(lab).to_contain_text("1 place is missing")
     expect(page.get_by_role("link", name="Reservations")).to_have_attribute("aria-current", "page")

@@ -9,7 +9,8 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.test_first_light import run_cell, sign_in
+from tests.browser.signed_in import sign_in
+from tests.browser.test_first_light import run_cell
 from tests.live import LiveSite, free_port, wait_for
 
 STEAL = """async ([url, method]) => {

@@ -1,5 +1,6 @@
 """Engines under the contract: each bench runs the same behaviours, really or in memory."""
 
+import json
 import os
 import socket
 import sys
@@ -11,7 +12,7 @@ from typing import Protocol, TypeVar
 
 from catalog.clock import Clock, ManualClock, SystemClock
 from catalog.inventory import Device, Node, Vendor
-from spawners.engine import EndCause, Engine, LaunchSpec, Observation, Phase
+from spawners.engine import EndCause, Engine, LaunchSpec, Observation, Phase, Template
 from spawners.fake import FakeEngine
 from spawners.local.engine import LocalEngine
 
@@ -188,3 +189,43 @@ class LocalBench:
             self.engine.stop(seen.attempt_id, 0)
             self.wait_for(seen.attempt_id, Phase.ENDED)
             self.engine.forget(seen.attempt_id)
+        self.engine.close()
+
+
+class ForkedBench(LocalBench):
+    """The local engine with processes that are forked from a template."""
+
+    def __init__(
+        self, folder: Path, cgroup_root: Path, template: Template | None = None, **spec: object
+    ) -> None:
+        self.template = template or Template(sys.executable, ("json", "random"))
+        super().__init__(folder, cgroup_root, **spec)
+
+    def fresh_engine(self) -> LocalEngine:
+        engine = super().fresh_engine()
+        assert engine.templates.wait(self.template) == ""
+        return engine
+
+    def python(
+        self, attempt_id: str, code: str, lease_s: float = 600, port: int = 0, **more: object
+    ) -> LaunchSpec:
+        argv = [self.template.python, "-P", "-c", code]
+        env = {"PATH": os.defpath, "LANG": "C.UTF-8"}
+        more = {"env": env, "template": self.template, **more}
+        return self.spec(attempt_id, argv, lease_s, port, **more)
+
+    def exit_with(self, attempt_id: str, code: int) -> LaunchSpec:
+        return self.python(attempt_id, f"raise SystemExit({code})")
+
+    def print_text(self, attempt_id: str, text: str) -> LaunchSpec:
+        return self.python(attempt_id, f"print({text!r}, end='')")
+
+    def launch(self, spec: LaunchSpec) -> Observation:
+        seen = super().launch(spec)
+        assert self.forked(spec.attempt_id)
+        return seen
+
+    def forked(self, attempt_id: str) -> bool:
+        """Whether the attempt was not started anew."""
+        record = self.folder / "state" / "runs" / attempt_id / "shim.json"
+        return json.loads(record.read_bytes()).get("forked", False)

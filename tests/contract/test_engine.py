@@ -7,22 +7,28 @@ from pathlib import Path
 import pytest
 
 from spawners.engine import EndCause, Enforcement, Exit, Phase
-from tests.contract.engines import NODES, Bench, FakeBench, LocalBench
+from tests.contract.engines import NODES, Bench, FakeBench, ForkedBench, LocalBench
 
 
-@pytest.fixture(params=["fake", "local", "local-v2-tree", "local-unlimited"])
+@pytest.fixture(params=["fake", "local", "local-forked", "local-v2-tree", "local-unlimited"])
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
     if request.param == "fake":
         yield FakeBench()
         return
-    root = Path("/sys/fs/cgroup") if request.param == "local" else tmp_path / "cgroup"
-    if request.param != "local":
-        root.mkdir()
-    if request.param == "local-v2-tree":
-        (root / "cgroup.controllers").write_text("cpu memory pids")
-    local = LocalBench(tmp_path, root)
+    kind = ForkedBench if request.param == "local-forked" else LocalBench
+    local = kind(tmp_path, _control_groups(request.param, tmp_path / "cgroup"))
     yield local
     local.close()
+
+
+def _control_groups(kind: str, made: Path) -> Path:
+    """The machine's own; or a tree of the second version that limits nothing; or none at all."""
+    if kind in {"local", "local-forked"}:
+        return Path("/sys/fs/cgroup")
+    made.mkdir()
+    if kind == "local-v2-tree":
+        (made / "cgroup.controllers").write_text("cpu memory pids")
+    return made
 
 
 def now(bench: Bench) -> datetime:
@@ -162,3 +168,15 @@ def test_a_limit_that_is_not_enforced_has_a_reason(bench: Bench) -> None:
     limits = bench.engine.limits()
     if Enforcement.NONE in (limits.cpu, limits.memory, limits.gpu):
         assert limits.reasons
+
+
+def test_processor_time_is_told_of_what_lives(bench: Bench) -> None:
+    bench.launch(bench.listen("a"))
+    bench.wait_for("a", Phase.UP)
+    before = bench.engine.processor_s(["a", "nobody"])
+    assert set(before) <= {"a"}
+    after = bench.engine.processor_s(["a"])
+    assert 0 <= before.get("a", 0.0) <= after.get("a", 0.0) < 60
+    bench.engine.stop("a")
+    end_of(bench, "a")
+    assert bench.engine.processor_s(["a"]) == {}

@@ -9,10 +9,12 @@ from importlib import import_module
 import pytest
 from fastapi.routing import APIRoute
 
+from blueprints.notebook import PRELOAD
 from catalog.errors import BY_CODE, PerijoveError
 from catalog.inventory import Device, Mode, Share, Vendor
 from catalog.offers import FieldSpec, OfferSpec, Quantity, parse_menu
 from catalog.units import MICRO
+from hub import lab_assets
 from hub.api import routers
 from hub.api.errors import STATUS
 from hub.lifecycle import MOVES, EndReason, Status
@@ -105,7 +107,7 @@ def test_every_variable_of_a_notebook_is_documented() -> None:
     rendered |= set(render_gpu_environment([], []))
     source = read("hub/starting.py")
     rendered |= set(re.findall(r'"(PERIJOVE_[A-Z_]+)":', source))
-    rendered.add(MARKER)
+    rendered |= {MARKER, PRELOAD, lab_assets.VARIABLE}
     assert "PERIJOVE_WORKLOAD" in rendered
     documented = set(first_cells(read("docs/environment.md")))
     assert rendered - documented == set()

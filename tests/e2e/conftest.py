@@ -2,12 +2,8 @@
 
 import asyncio
 import contextlib
-import hashlib
 import json
-import os
 import re
-import shutil
-import signal
 import uuid
 from collections.abc import Callable, Iterator
 from html import unescape
@@ -20,6 +16,7 @@ import httpx
 import psutil
 import pytest
 
+from tests.leftovers import end, groups_of, with_environment
 from tests.live import LiveSite, wait_for
 
 PASSWORD = "a long enough password"
@@ -175,7 +172,7 @@ async def _in_kernel(address: str, token: str, code: str) -> str:
 
 
 async def _printed(socket: aiohttp.ClientWebSocketResponse, asked: str) -> str:
-    printed = ""
+    printed, to_come = "", {"execute_reply", "idle"}  # by two channels, in either order
     async for raw in socket:
         if raw.type is not aiohttp.WSMsgType.TEXT:
             continue
@@ -187,8 +184,12 @@ async def _printed(socket: aiohttp.ClientWebSocketResponse, asked: str) -> str:
                 printed += message["content"]["text"]
             case "error":
                 printed += f"{message['content']['ename']}: {message['content']['evalue']}\n"
-            case "execute_reply":
-                return printed
+            case "status":
+                to_come.discard(message["content"]["execution_state"])
+            case kind:
+                to_come.discard(kind)
+        if not to_come:
+            return printed
     raise AssertionError(f"the kernel went away; before that it printed {printed!r}")
 
 
@@ -204,7 +205,7 @@ def _execute(message_id: str, code: str) -> dict[str, Any]:
 def processes_of(workload_id: str) -> set[int]:
     """Every process that carries the workload's name in its environment."""
     wanted = f"PERIJOVE_WORKLOAD={workload_id}"
-    return _with_environment(lambda line: line == wanted)
+    return with_environment(lambda line: line == wanted)
 
 
 def server_of(workload_id: str) -> int:
@@ -216,51 +217,9 @@ def server_of(workload_id: str) -> int:
     return ages[min(ages)] if ages else 0
 
 
-def attempts_left(site: LiveSite) -> set[int]:
-    """Processes of any attempt of this site, shims included."""
-    homes = str(site.spaces)
-    runs = str(site.home / "run")
-    found = _with_environment(lambda line: line.startswith(f"HOME={homes}/"))
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            if any(part.startswith(runs) for part in process.cmdline()):
-                found.add(process.pid)
-    return found
-
-
-def _with_environment(fits: Callable[[str], bool]) -> set[int]:
-    found: set[int] = set()
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError):
-                lines = (entry / "environ").read_bytes().decode(errors="replace").split("\0")
-                if any(fits(line) for line in lines):
-                    found.add(int(entry.name))
-    return found
-
-
 def groups_left(site: LiveSite) -> list[Path]:
-    """Control groups of attempts of this site, on every hierarchy."""
-    runs = (site.home / "run" / "engine" / "runs").resolve()
-    instance = hashlib.sha256(f"perijove:{runs}".encode()).hexdigest()[:12]
-    root = Path("/sys/fs/cgroup")
-    return [*root.glob(f"perijove/{instance}/*/"), *root.glob(f"*/perijove/{instance}/*/")]
-
-
-def end(site: LiveSite) -> None:
-    """Ctrl-C; whatever a killed `up` left is ended by its recorded pid, so that nothing stays."""
-    pids = {p["pid"] for p in _status(site) if p["pid"]}
-    site.stop()
-    for pid in pids | attempts_left(site):
-        with contextlib.suppress(OSError):
-            os.kill(pid, signal.SIGCONT)
-            os.kill(pid, signal.SIGKILL)
-    shutil.rmtree(site.spaces, ignore_errors=True)
-
-
-def _status(site: LiveSite) -> list[dict[str, Any]]:
-    done = site.run("status", "--json")
-    return json.loads(done.stdout)["processes"] if done.stdout.startswith("{") else []
+    """Control groups of attempts of this site."""
+    return groups_of(site.home / "run" / "engine" / "runs")
 
 
 @pytest.fixture(scope="module")

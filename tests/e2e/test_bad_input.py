@@ -18,7 +18,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.conftest import SMALL_MENU, Api, attempts_left, problems, processes_of
+from tests.e2e.conftest import SMALL_MENU, Api, problems, processes_of
+from tests.leftovers import attempts_left
 from tests.live import PERIJOVE, LiveSite, wait_for
 
 MenuOf = Callable[[], Path]

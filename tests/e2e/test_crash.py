@@ -17,14 +17,15 @@ import pytest
 
 from tests.e2e.conftest import (
     Api,
-    attempts_left,
     groups_left,
     problems,
     processes_of,
     server_of,
 )
+from tests.leftovers import attempts_left
 from tests.live import LiveSite, wait_for
 
+pytestmark = pytest.mark.alone  # it says how long things take, while all is killed
 PROCESSES = ("proxy", "hub", "control", "portal")
 BACK_WITHIN_S = 3.0
 """Promised for the proxy."""

@@ -13,7 +13,7 @@ import yaml
 from playwright.sync_api import expect, sync_playwright
 
 from tests.live import LiveSite, wait_for
-from tests.peers.oidc_provider.peer import INSTALLED, MISSING, Peer, Visitor, running
+from tests.peers.oidc_provider.peer import INSTALLED, MISSING, Provider, Visitor, running
 
 pytestmark = pytest.mark.skipif(not INSTALLED, reason=MISSING)
 
@@ -34,8 +34,8 @@ class Campus:
     """A site with two providers that say the same of their people."""
 
     site: LiveSite
-    north: Peer
-    south: Peer
+    north: Provider
+    south: Provider
 
     def visitor(self) -> Visitor:
         return Visitor(self.site.url)
@@ -82,7 +82,7 @@ def test_the_sign_in_page_offers_the_providers_and_keeps_the_way(campus: Campus)
 
 @pytest.mark.parametrize("which", ["north", "south"])
 def test_a_person_signs_in_and_reaches_the_portal(campus: Campus, which: str) -> None:
-    peer: Peer = getattr(campus, which)
+    peer: Provider = getattr(campus, which)
     with campus.visitor() as visitor:
         page = visitor.sign_in(peer, "ada")
         assert page.status_code == 200, page.text
@@ -121,7 +121,7 @@ def test_cancelling_at_the_provider_is_told_in_plain_words(campus: Campus) -> No
         assert "it was cancelled" in page.text
 
 
-def callback_of(visitor: Visitor, peer: Peer, login: str = "ada") -> str:
+def callback_of(visitor: Visitor, peer: Provider, login: str = "ada") -> str:
     """Where the provider sends the visitor, not yet gone there."""
     page = visitor.get(f"/hub/oidc/{peer.name}/sign-in")
     visitor.follow_redirects = False

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from tests.live import LiveSite, wait_for
-from tests.peers.oidc_provider.peer import INSTALLED, MISSING, Peer, Visitor, running
+from tests.peers.oidc_provider.peer import INSTALLED, MISSING, Provider, Visitor, running
 
 pytestmark = pytest.mark.skipif(not INSTALLED, reason=MISSING)
 
@@ -27,9 +27,9 @@ class Campus:
     never: it gives no refresh tokens."""
 
     site: LiveSite
-    quick: Peer
-    slow: Peer
-    plain: Peer
+    quick: Provider
+    slow: Provider
+    plain: Provider
 
     def visitor(self) -> Visitor:
         return Visitor(self.site.url)

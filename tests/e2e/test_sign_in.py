@@ -225,8 +225,9 @@ def test_the_hub_starts_nothing_that_was_not_granted(site: LiveSite, admin: Api)
     secret = (site.home / "secrets" / "hub_control").read_text().strip()
     address = f"{site.url}/hub/api/users/sly/servers/mine"
     service = httpx.Client(headers={"Authorization": f"token {secret}"}, timeout=60)
-    assert service.post(address).status_code in {202, 409}  # 409: it failed before it answered
-    said = service.get(f"{address}/progress").text
+    asked = service.post(address)
+    assert asked.status_code in {202, 409}  # 409: it failed before it answered, and says why
+    said = asked.text + service.get(f"{address}/progress").text
     assert "nothing was granted for it" in said
     assert "start a notebook from the menu" in said.lower()
     assert "Traceback" not in said

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import Api, Visitor, attempts_left, in_kernel, problems, server_of
+from tests.e2e.conftest import Api, Visitor, in_kernel, problems, server_of
+from tests.leftovers import attempts_left
 from tests.live import LiveSite, wait_for
 
 SAY_SAVED = """

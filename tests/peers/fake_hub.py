@@ -109,9 +109,6 @@ class FakeHub:
         self._answer()
         self.shares.discard((owner, server, visitor))
 
-    async def last_active(self) -> dict[str, datetime]:
-        return {} if self.down else dict.fromkeys((s for _, s in self.ready), self._clock.now())
-
     async def end_sessions(self, name: str, *, tokens: bool = True) -> None:
         self._answer()
         self.ended_sessions.append(name)

@@ -11,7 +11,7 @@ import pytest
 
 from catalog.clock import ManualClock
 from catalog.units import MICRO
-from hub import attempts, launching, workloads
+from hub import attempts, grants, launching, workloads
 from hub.control_context import Control
 from hub.store.tables import QuotaRow, WorkloadRow
 from spawners.engine import EndCause, Exit
@@ -173,7 +173,7 @@ def lived_in(control: Control, clock: ManualClock) -> None:
             wish = launching.Wish(offer, {}, idempotency_key=f"{number}-{offer}")
             asked.append(launching.launch(control, actor, wish))
             clock.advance(1)
-    granted = {row.id: row.attempt_id or "" for row in attempts.grant_what_fits(control)}
+    granted = {row.id: row.attempt_id or "" for row in grants.give_what_fits(control)}
     assert len(granted) == 3, "the fourth passes the tenant's ceiling"
     for attempt in granted.values():
         attempts.mark_ready(control, attempt)

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 
 from catalog.clock import ManualClock
-from hub import attempts, invariants, launching, workloads
+from hub import attempts, grants, invariants, launching, workloads
 from hub.control_context import Control
 from hub.store import day_use
 from spawners.engine import EndCause, Exit
@@ -21,7 +21,7 @@ def lived_in(control: Control, clock: ManualClock) -> Control:
     mia = add_person(control, "mia", "physics")
     for number in range(2):
         launching.launch(control, mia, launching.Wish("gpu-quarter", {}))
-        [row] = attempts.grant_what_fits(control)
+        [row] = grants.give_what_fits(control)
         attempts.mark_ready(control, row.attempt_id or "")
         clock.advance(timedelta(minutes=30))
         if number == 0:

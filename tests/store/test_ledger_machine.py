@@ -15,7 +15,7 @@ from sqlmodel import Session, col, select
 from catalog.clock import ManualClock
 from catalog.errors import Conflict, PerijoveError, Refused
 from catalog.units import MICRO
-from hub import attempts, launching, leases, people, prices, transfers, workloads
+from hub import attempts, grants, launching, leases, people, prices, transfers, workloads
 from hub.attempts import Step
 from hub.control_context import Control
 from hub.lifecycle import MOVES, Status
@@ -149,12 +149,12 @@ class Ledger(RuleBasedStateMachine):
     @rule()
     def beat(self) -> None:
         for _ in range(2):
-            attempts.grant_what_fits(self.control)
+            grants.give_what_fits(self.control)
 
     @rule(pick=WORD)
     def launched(self, pick: int) -> None:
         if attempt := self.pick_attempt(pick):
-            attempts.mark_step(self.control, attempt, Step.LAUNCHED)
+            attempts.mark_step(self.control, [attempt], Step.LAUNCHED)
 
     @rule(pick=WORD)
     def ready(self, pick: int) -> None:

@@ -7,7 +7,7 @@ from sqlalchemy import event
 
 from catalog.clock import ManualClock
 from catalog.units import MICRO
-from hub import attempts, budgets, launching, people, statements, transfers
+from hub import attempts, budgets, grants, launching, people, statements, transfers
 from hub.control_context import Control
 from hub.store import day_use, money
 from hub.store.tables import QuotaRow
@@ -30,7 +30,7 @@ def test_sums_statements_and_budgets(control: Control, clock: ManualClock) -> No
             )
         )  # fmt: skip
     launching.launch(control, mia, launching.Wish("gpu-quarter", {}))
-    [row] = attempts.grant_what_fits(control)
+    [row] = grants.give_what_fits(control)
     attempts.mark_ready(control, row.attempt_id or "")
     clock.advance(timedelta(hours=1))
     attempts.finish(control, row.attempt_id or "", Exit(EndCause.EXITED, clock.now(), 0))

@@ -6,7 +6,15 @@ import pytest
 from sqlmodel import select
 
 from catalog.errors import Conflict
-from hub import attempts, launching, quota_desk, quota_preview, quota_requests, quota_tree, tenants
+from hub import (
+    grants,
+    launching,
+    quota_desk,
+    quota_preview,
+    quota_requests,
+    quota_tree,
+    tenants,
+)
 from hub.control_context import Control
 from hub.people import actor_of
 from hub.quota_desk import Wish
@@ -32,7 +40,7 @@ def test_the_tree_sums_sorts_and_finds(campus: Control) -> None:
         [Wish("science", "gpu", limit="2", guaranteed="1/8"), Wish("art", "gpu", guaranteed="1/8")],
     )  # fmt: skip
     launching.launch(campus, sam, launching.Wish("gpu-quarter", {}))
-    attempts.grant_what_fits(campus)
+    grants.give_what_fits(campus)
     for sort, first in (("-used", "science"), ("-borrowed", "science"), ("limit", "science"),
                         ("-name", "science"), ("guaranteed", "art")):  # fmt: skip
         look = quota_tree.Look(parent="main", sort=sort)

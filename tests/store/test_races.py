@@ -13,12 +13,13 @@ from sqlmodel import col, select
 from catalog.clock import ManualClock
 from catalog.errors import PerijoveError
 from catalog.units import parse_credits
-from hub import attempts, launching, leases, people, workloads
+from hub import attempts, grants, launching, leases, people, workloads
 from hub.control_context import Control
 from hub.lifecycle import Status
 from hub.policy import Actor
 from hub.store import money
 from hub.store.tables import AttemptRow, DeviceRow, WorkloadRow
+from hub.world import ACCEPT_WITHIN
 from quotas import ledger
 from quotas.ledger import AccountKind
 from tests.site import add_person, leaks
@@ -81,14 +82,14 @@ def test_the_last_quarter_is_granted_once(
     mia, noa = two
     for offer in ("gpu-whole", "gpu-half", "gpu-quarter"):
         launched(control, mia, offer)
-    assert len(attempts.grant_what_fits(control)) == 3
+    assert len(grants.give_what_fits(control)) == 3
     assert held_milli(control) == 1750
     rival = another(database, tmp_path, clock)
     clock.advance(1)
     at_once(
         lambda: launched(control, noa, "gpu-quarter"), lambda: launched(rival, mia, "gpu-quarter")
     )
-    granted = at_once(*[lambda c=c: attempts.grant_what_fits(c) for c in (control, rival) * 3])
+    granted = at_once(*[lambda c=c: grants.give_what_fits(c) for c in (control, rival) * 3])
     assert sum(len(rows) for rows in granted if isinstance(rows, list)) == 1
     assert held_milli(control) == 2000
     assert statuses(control) == ["queued", "starting", "starting", "starting", "starting"]
@@ -104,7 +105,7 @@ def test_two_controls_that_grant_at_once_grant_each_share_once(
             launched(control, actor, "gpu-quarter")
             clock.advance(1)
     rival = another(database, tmp_path, clock)
-    found = at_once(*[lambda c=c: attempts.grant_what_fits(c) for c in (control, rival) * 4])
+    found = at_once(*[lambda c=c: grants.give_what_fits(c) for c in (control, rival) * 4])
     assert not [error for error in found if isinstance(error, PerijoveError)]
     assert statuses(control) == ["queued"] * 4 + ["starting"] * 8
     with control.store.read() as session:
@@ -121,7 +122,7 @@ def test_the_last_credits_are_held_once(control: Control, two: tuple[Actor, Acto
     first, second = at_once(*[lambda: launched(control, mia, "gpu-quarter") for _ in range(2)])
     assert isinstance(first, str)
     assert isinstance(second, str)
-    at_once(*[lambda: attempts.grant_what_fits(control) for _ in range(3)])
+    at_once(*[lambda: grants.give_what_fits(control) for _ in range(3)])
     assert statuses(control) == ["queued", "starting"]
     with control.store.read() as session:
         owner = money.Owner(mia.tenant_id, mia.person_id)
@@ -156,7 +157,7 @@ def test_ends_at_once_settle_once(
 ) -> None:
     mia, _ = two
     workload = launched(control, mia, "gpu-quarter")
-    [row] = attempts.grant_what_fits(control)
+    [row] = grants.give_what_fits(control)
     assert row.attempt_id
     attempts.mark_ready(control, row.attempt_id)
     clock.advance(timedelta(hours=1))
@@ -175,7 +176,7 @@ def test_an_extension_and_an_end_at_once_leave_no_hold(
     mia, _ = two
     for number in range(8):
         workload = launched(control, mia, "gpu-quarter")
-        [row] = attempts.grant_what_fits(control)
+        [row] = grants.give_what_fits(control)
         attempt = row.attempt_id or ""
         attempts.mark_ready(control, attempt)
         exit_ = attempts.Exit(attempts.EndCause.EXITED, clock.now(), 0)
@@ -194,9 +195,9 @@ def test_an_acceptance_and_a_missed_turn_at_once(
     for _ in range(6):
         wish = launching.Wish("gpu-quarter", {}, notify=True)
         workload = launching.launch(control, mia, wish).id
-        attempts.grant_what_fits(control)
-        clock.advance(attempts.ACCEPT_WITHIN)
-        at_once(lambda: leases.keep(control), lambda w=workload: attempts.accept(control, w))
+        grants.give_what_fits(control)
+        clock.advance(ACCEPT_WITHIN)
+        at_once(lambda: leases.keep(control), lambda w=workload: grants.accept(control, w))
         assert statuses(control)[-1] == "stopped"
         assert leaks(control) == []
 
@@ -219,7 +220,7 @@ def test_one_link_makes_one_account(control: Control) -> None:
 def _grant_in_a_process(database: str, folder: Path, gate: object, answers: object) -> None:
     rival = another(database, folder, ManualClock())
     gate.wait()  # type: ignore[attr-defined]
-    granted = attempts.grant_what_fits(rival)
+    granted = grants.give_what_fits(rival)
     answers.put(len(granted))  # type: ignore[attr-defined]
 
 
@@ -230,7 +231,7 @@ def test_two_processes_grant_the_last_quarter_once(
     mia, noa = two
     for offer in ("gpu-whole", "gpu-half", "gpu-quarter"):
         launched(control, mia, offer)
-    attempts.grant_what_fits(control)
+    grants.give_what_fits(control)
     for actor in (mia, noa):
         launched(control, actor, "gpu-quarter")
     context = multiprocessing.get_context("spawn")

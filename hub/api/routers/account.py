@@ -12,6 +12,7 @@ from hub import launching
 from hub.api import schema
 from hub.api.access import ActorArg, ControlArg, does
 from hub.api.views import budget_lines, fair_share_lines, gpu_hours, meter, tenant_names
+from hub.picture import look
 from hub.policy import ANYBODY, Action, Actor, absent, require
 from hub.site import site_view
 from hub.store import money
@@ -37,8 +38,9 @@ _KINDS = {"balance": AccountKind.WALLET, "held": AccountKind.HELD, "spent": Acco
 def me(control: ControlArg, actor: ActorArg) -> schema.Me:
     """You, what is left of your quotas, and what every screen has to say about this site."""
     require(actor, Action.READ_SELF, ANYBODY)
+    picture = look(control, actor)
     with control.store.read() as session:
-        standing = launching.standing_of(control, session, actor)
+        standing = launching.standing_of(control, session, actor, picture)
         held, spent = _account(session, actor, "held"), _account(session, actor, "spent")
         unread = session.exec(
             select(func.count())

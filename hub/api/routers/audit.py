@@ -45,6 +45,7 @@ def audit_lines(  # noqa: PLR0913 (one parameter for each filter)
             id=one.row.id or 0, at=one.row.at, actor=one.row.actor, actor_login=one.actor_login,
             action=one.row.action, object=one.row.object, object_login=one.object_login,
             tenant=one.row.tenant_id, detail=one.row.detail,
+            told=one.told,
         )
         for one in found
     ]  # fmt: skip

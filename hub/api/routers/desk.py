@@ -207,7 +207,7 @@ def _changed(
         whom = f"each person of {tenant}"
     return shapes.QuotaChangeView(
         id=row.id or 0, tenant=row.tenant_id, person=person, dimension=row.dimension,
-        name=f"{dimension} of {whom}", before=State(**row.before).text(dimension),
+        name=f"{dimension.label} of {whom}", before=State(**row.before).text(dimension),
         after=State(**row.after).text(dimension), by=logins.get(row.changed_by, ""), at=row.at,
         undoes=row.undoes, undone_by=row.undone_by,
     )  # fmt: skip

@@ -5,16 +5,18 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request
 
-from hub import announcements, inside, workloads
+from hub import announcements, idle, inside, workloads
 from hub.announcements import HINT
 from hub.api import schema
 from hub.api.access import ControlArg, InsideArg, does, inside_of
 from hub.api.announcement_schema import AnnouncementView, announcement_view
 from hub.api.inside_schema import (
+    ActiveBody,
     AnswerBody,
     Answered,
     InsideExtendBody,
     InsideView,
+    Noted,
     inside_view,
 )
 from hub.api.routers.workloads import show_one
@@ -67,6 +69,13 @@ def extend(
     inside.own(control, actor, workload_id)
     key = idempotency_key or new_id("x")
     return _shown(control, inside.extend(control, actor, workload_id, body.by, key))
+
+
+@router.post("/workloads/{workload_id}/inside/active", **does(Action.REPORT_ACTIVE))
+def active(workload_id: str, body: ActiveBody, control: ControlArg, actor: InsideArg) -> Noted:
+    """When its server was last at work. It tells so while it works, and every five minutes."""
+    idle.report(control, actor, workload_id, body.idle_s)
+    return Noted(id=workload_id)
 
 
 @router.post(

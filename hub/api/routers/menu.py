@@ -8,6 +8,7 @@ from hub import launching
 from hub.api import schema
 from hub.api.access import ActorArg, ControlArg, does
 from hub.api.views import inventory_view, offer_view, verdict_view
+from hub.picture import look
 from hub.policy import ANYBODY, Action, require
 
 router = APIRouter()
@@ -20,10 +21,11 @@ def offers(
     """The menu as you see it now, with live availability and your Verdict on each offer; with
     `tenant`, as it is for your work in that course."""
     require(actor, Action.READ_MENU, ANYBODY)
+    picture = look(control, actor)
     with control.store.read() as session:
         actor = launching.acting_in(session, actor, tenant)
-        standing = launching.standing_of(control, session, actor)
-    items = [offer_view(control, standing, offer) for offer in standing.menu]
+        standing = launching.standing_of(control, session, actor, picture)
+        items = [offer_view(control, standing, offer) for offer in standing.menu]
     return schema.Page(items=items, next=None)
 
 
@@ -35,7 +37,8 @@ def check(body: schema.CheckBody, control: ControlArg, actor: ActorArg) -> schem
         actor = launching.acting_in(session, actor, body.tenant)
         answer = launching.offer_for(control, session, actor, body.offer).answer(body.set)
         standing = launching.standing_of(control, session, actor)
-    return verdict_view(launching.judge_with_alternatives(control, standing, answer))
+        judged = launching.judge_with_alternatives(control, standing, answer)
+    return verdict_view(judged)
 
 
 @router.post("/menu/reload", **does(Action.RELOAD_MENU))
@@ -49,8 +52,10 @@ def reload(control: ControlArg, actor: ActorArg) -> dict[str, int]:
 def inventory(control: ControlArg, actor: ActorArg) -> schema.InventoryView:
     """Nodes and devices, what is held of them, and how hard shares are isolated here."""
     require(actor, Action.READ_INVENTORY, ANYBODY)
+    picture = look(control, actor)
     with control.store.read() as session:
-        standing = launching.standing_of(control, session, actor)
+        standing = launching.standing_of(control, session, actor, picture)
+        standing.outlook.read()
     limits = control.limits
     isolation = {
         name: str(how)

@@ -10,11 +10,10 @@ from fastapi.responses import Response
 from catalog.units import MIB, format_credits
 from hub import launching, transfers
 from hub.api import room_schema, schema
-from hub.api.access import ActorArg, ControlArg, HubArg, does
+from hub.api.access import ActorArg, ControlArg, does
 from hub.api.views import WorkloadViews
-from hub.closing import in_thread
 from hub.control_context import Control
-from hub.courses import attendance, lab, room, spending, visits
+from hub.courses import attendance, lab, readiness, room, spending, visits
 from hub.csv_text import csv_text
 from hub.lifecycle import Status
 from hub.policy import Action, Actor
@@ -26,19 +25,15 @@ Outcomes = schema.Page[room_schema.OutcomeView]
 
 
 @router.get("/courses/{course}/room", **does(Action.READ_ROOM))
-async def look(
-    course: str, control: ControlArg, actor: ActorArg, hub: HubArg
-) -> room_schema.RoomView:
+def look(course: str, control: ControlArg, actor: ActorArg) -> room_schema.RoomView:
     """Everybody of the course and what their labs do, staff first."""
-    found = await in_thread(room.look, control, actor, course)
-    found = room.seen_active(found, await hub.last_active())
-    return await in_thread(_room_view, control, actor, found)
+    return _room_view(control, actor, room.look(control, actor, course))
 
 
 @router.get("/courses/{course}/room/file", response_class=Response, **does(Action.READ_ROOM))
-async def look_file(course: str, control: ControlArg, actor: ActorArg, hub: HubArg) -> Response:
+def look_file(course: str, control: ControlArg, actor: ActorArg) -> Response:
     """The same as CSV."""
-    view = await look(course, control, actor, hub)
+    view = look(course, control, actor)
     head = ("login", "name", "role", "group", "status", "reason", "lease_ends_at", "memory_mib",
             "gpu_use",
             "credits", "attended")  # fmt: skip
@@ -165,10 +160,12 @@ def _room_view(control: Control, actor: Actor, found: room.Room) -> room_schema.
         here = replace(actor, tenant_id=found.place.course.tenant_id)
         standing = launching.standing_of(control, session, here)
         shown = {view.id: view for view in WorkloadViews(control, session, standing).show(labs)}
+        lesson = readiness.next_class(control, session, here.tenant_id, standing.world.running)
     students = [seat for seat in found.seats if seat.member.student]
     return room_schema.RoomView(
         course=found.place.course.tenant_id, name=found.place.name, at=found.at,
         session=_session_view(found.session) if found.session else None,
+        ready=_ready_view(readiness.look(control, lesson)) if lesson else None,
         counts=_counts(students),
         people=[_seat_view(found, seat, shown.get(seat.lab.id) if seat.lab else None)
                 for seat in found.seats],
@@ -179,8 +176,8 @@ def _seat_view(
     found: room.Room, seat: room.Seat, lab_view: schema.WorkloadView | None
 ) -> room_schema.SeatView:
     member, idle = seat.member, None
-    if seat.last_active_at is not None:
-        idle = max(0, int((found.at - seat.last_active_at).total_seconds()))
+    if seat.active_at is not None:
+        idle = max(0, int((found.at - seat.active_at).total_seconds()))
     waits = lab_view is not None and lab_view.status == Status.QUEUED
     return room_schema.SeatView(
         login=member.person.login, name=member.person.display_name, role=member.role,
@@ -219,6 +216,18 @@ def _session_view(one: attendance.LabSession) -> room_schema.SessionView:
     return room_schema.SessionView(
         key=one.key, name=one.name, starts_at=one.window.starts_at, ends_at=one.window.ends_at
     )
+
+
+def _ready_view(found: readiness.Readiness) -> room_schema.ReadyView:
+    window = found.lesson.window
+    parts = [
+        room_schema.ReadyPart(name=part.name, state=part.state.value, text=part.text)
+        for part in found.parts
+    ]
+    return room_schema.ReadyView(
+        name=found.lesson.name, starts_at=window.starts_at, ends_at=window.ends_at,
+        state=found.state.value, text=found.text, parts=parts,
+    )  # fmt: skip
 
 
 def _minutes(found: attendance.Attendance, person_id: str) -> dict[str, int]:

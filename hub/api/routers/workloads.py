@@ -7,11 +7,12 @@ from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import StreamingResponse
 
 from catalog.errors import BadValue
-from hub import launching, workloads
+from hub import idle, launching, workloads
 from hub.api import schema, streams
 from hub.api.access import ActorArg, ControlArg, does
 from hub.api.views import WorkloadViews
 from hub.control_context import Control
+from hub.picture import look
 from hub.policy import ANYBODY, Action, Actor, require
 from hub.store.ids import new_id
 from hub.store.tables import WorkloadRow
@@ -87,6 +88,12 @@ def accept(workload_id: str, control: ControlArg, actor: ActorArg) -> schema.Wor
     return show_one(control, actor, workloads.accept(control, actor, workload_id))
 
 
+@router.post("/workloads/{workload_id}/active", **does(Action.REPORT_ACTIVE))
+def active(workload_id: str, control: ControlArg, actor: ActorArg) -> schema.WorkloadView:
+    """You still work with it: it does not stop as idle now."""
+    return show_one(control, actor, idle.report(control, actor, workload_id, 0))
+
+
 @router.post("/workloads/{workload_id}/notify", **does(Action.LAUNCH))
 def notify(
     workload_id: str, body: schema.NotifyBody, control: ControlArg, actor: ActorArg
@@ -143,6 +150,7 @@ def show_one(control: Control, actor: Actor, row: WorkloadRow) -> schema.Workloa
 
 
 def _show_all(control: Control, actor: Actor, rows: list[WorkloadRow]) -> list[schema.WorkloadView]:
+    picture = look(control, actor)
     with control.store.read() as session:
-        standing = launching.standing_of(control, session, actor)
+        standing = launching.standing_of(control, session, actor, picture)
         return WorkloadViews(control, session, standing).show(rows)

@@ -5,7 +5,8 @@ from typing import Any
 
 from hub import people
 from hub.policy import Actor
-from tests.site import V1, Site
+from hub.store.course_tables import CourseRow
+from tests.site import V1, Site, add_course
 
 CALLERS = (
     "anonymous", "owner", "member", "assistant", "instructor", "admin", "other-admin", "platform",
@@ -28,6 +29,15 @@ parameter written ``{id}``."""
 
 def nothing(site: Site, owner: Actor) -> str:
     return ""
+
+
+def a_course(site: Site, owner: Actor) -> str:
+    """*blue* is a course, with a term that goes on."""
+    with site.control.store.read() as session:
+        is_there = session.get(CourseRow, "blue") is not None
+    if not is_there:
+        add_course(site.control, "blue")
+    return "blue"
 
 
 def platform(site: Site) -> Actor:

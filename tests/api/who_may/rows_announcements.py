@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from hub import announcements, attempts, launching
+from hub import announcements, attempts, grants, launching
 from hub.policy import Actor
 from hub.store.course_tables import VisitRow
 from tests.api.who_may.callers import OWNER_ONLY, Rows, nothing, platform
@@ -22,7 +22,7 @@ def announced_to_all(site: Site, owner: Actor) -> str:
 
 def running(site: Site, owner: Actor) -> str:
     workload = launching.launch(site.control, owner, launching.Wish("cpu", {})).id
-    attempts.grant_what_fits(site.control)
+    grants.give_what_fits(site.control)
     attempts.mark_ready(site.control, site.row(workload).attempt_id or "")
     return workload
 
@@ -60,6 +60,7 @@ ROWS: Rows = {
     ("POST", "/announcements/{id}/seen"): (announced, None, READERS),
     ("GET", I): (running, None, OWNER_ONLY),
     ("POST", f"{I}/extend"): (running, {"by": "15m"}, OWNER_ONLY),
+    ("POST", f"{I}/active"): (running, {"idle_s": 60}, OWNER_ONLY),
     ("POST", f"{I}/announcements/{{id}}/seen"): (running_and_announced, None, OWNER_ONLY),
     ("POST", f"{I}/visits/{{id}}/answer"): (
         # No administrator agrees in a student's place.

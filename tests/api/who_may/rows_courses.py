@@ -6,7 +6,7 @@ from hub.policy import Actor
 from hub.store.course_tables import RosterRow
 from hub.store.ids import new_id
 from tests.api.who_may import rows_room
-from tests.api.who_may.callers import EVERYBODY, Rows, platform
+from tests.api.who_may.callers import EVERYBODY, Rows, a_course, platform
 from tests.site import Site
 
 SEEN = "401 200 200 200 200 200 404 200 403 401 503"
@@ -16,25 +16,21 @@ TEACHERS_CREATE = "401 403 403 403 201 201 404 201 403 401 503"
 NO_SUCH_IN_COURSE = "401 403 403 403 404 404 404 404 403 401 503"
 
 
-def course(site: Site, owner: Actor) -> str:
-    return rows_room.course(site, owner)
-
-
 def with_group(site: Site, owner: Actor) -> str:
     name = new_id("g")
-    course(site, owner)
+    a_course(site, owner)
     made = groups.add(site.control, platform(site), "blue", Group(name))
     return f"blue {made.id}"
 
 
 def with_link(site: Site, owner: Actor) -> str:
-    course(site, owner)
+    a_course(site, owner)
     row, _ = links.make(site.control, platform(site), "blue", most=5, expires="1d", group_id="")
     return f"blue {row.id}"
 
 
 def with_entry(site: Site, owner: Actor) -> str:
-    course(site, owner)
+    a_course(site, owner)
     row = RosterRow(
         id=new_id("e"), tenant_id="blue", source="csv", key=new_id("k"), name="Ada",
         created_at=site.clock.now(),
@@ -53,48 +49,48 @@ BELOW_A_COURSE = "401 403 403 403 422 422 404 422 403 401 503"
 LIST = {"csv": "id,name\n7,Ada\n"}
 C = "/courses/{id}"
 ROWS: Rows = {
-    ("GET", "/courses"): (course, None, EVERYBODY),
-    ("POST", "/courses"): (course, NEW, BELOW_A_COURSE),
-    ("POST", "/courses/check"): (course, NEW, BELOW_A_COURSE),
+    ("GET", "/courses"): (a_course, None, EVERYBODY),
+    ("POST", "/courses"): (a_course, NEW, BELOW_A_COURSE),
+    ("POST", "/courses/check"): (a_course, NEW, BELOW_A_COURSE),
     ("POST", "/courses/join"): (
-        course, {"token": "x"}, "401 404 404 404 404 404 404 404 403 401 503",
+        a_course, {"token": "x"}, "401 404 404 404 404 404 404 404 403 401 503",
     ),
-    ("GET", C): (course, None, SEEN),
-    ("PUT", C): (course, {"term": "Spring"}, TEACHERS_OF_COURSE),
+    ("GET", C): (a_course, None, SEEN),
+    ("PUT", C): (a_course, {"term": "Spring"}, TEACHERS_OF_COURSE),
     ("POST", f"{C}/clone"): (
         # Its parent is the site, of which none of them is an instructor.
-        course, {"id": "red", "first_day": "2026-01-12"},
+        a_course, {"id": "red", "first_day": "2026-01-12"},
         "401 403 403 403 404 404 404 409 403 401 503",
     ),
-    ("POST", f"{C}/end"): (course, None, TEACHERS_OF_COURSE),
-    ("POST", f"{C}/reopen"): (course, None, TEACHERS_OF_COURSE),
-    ("POST", f"{C}/lab"): (course, None, "401 201 201 201 201 201 404 409 403 401 503"),
-    ("GET", f"{C}/groups"): (course, None, STAFF_OF_COURSE),
+    ("POST", f"{C}/end"): (a_course, None, TEACHERS_OF_COURSE),
+    ("POST", f"{C}/reopen"): (a_course, None, TEACHERS_OF_COURSE),
+    ("POST", f"{C}/lab"): (a_course, None, "401 201 201 201 201 201 404 409 403 401 503"),
+    ("GET", f"{C}/groups"): (a_course, None, STAFF_OF_COURSE),
     ("POST", f"{C}/groups"): (
-        course, {"name": "x" * 90}, "401 403 403 403 422 422 404 422 403 401 503",
+        a_course, {"name": "x" * 90}, "401 403 403 403 422 422 404 422 403 401 503",
     ),
     ("PUT", f"{C}/groups/{{id}}"): (
         with_group, {"name": "x" * 90}, "401 403 403 403 422 422 404 422 403 401 503",
     ),
     ("DELETE", f"{C}/groups/{{id}}"): (with_group, None, TEACHERS_OF_COURSE),
-    ("GET", f"{C}/links"): (course, None, TEACHERS_OF_COURSE),
-    ("POST", f"{C}/links"): (course, {}, TEACHERS_CREATE),
+    ("GET", f"{C}/links"): (a_course, None, TEACHERS_OF_COURSE),
+    ("POST", f"{C}/links"): (a_course, {}, TEACHERS_CREATE),
     ("DELETE", f"{C}/links/{{id}}"): (with_link, None, TEACHERS_OF_COURSE),
-    ("GET", f"{C}/rules"): (course, None, TEACHERS_OF_COURSE),
+    ("GET", f"{C}/rules"): (a_course, None, TEACHERS_OF_COURSE),
     ("POST", f"{C}/rules"): (
-        course, {"provider": "none", "claim": "groups", "value": "phys"},
+        a_course, {"provider": "none", "claim": "groups", "value": "phys"},
         "401 403 403 403 422 422 404 422 403 401 503",
     ),
-    ("DELETE", f"{C}/rules"): (course, None, NO_SUCH_IN_COURSE),
-    ("GET", f"{C}/roster"): (course, None, STAFF_OF_COURSE),
-    ("POST", f"{C}/roster/check"): (course, LIST, TEACHERS_OF_COURSE),
-    ("POST", f"{C}/roster"): (course, LIST, TEACHERS_OF_COURSE),
-    ("GET", f"{C}/roster/file"): (course, None, STAFF_OF_COURSE),
-    ("POST", f"{C}/roster/invitations"): (course, None, TEACHERS_OF_COURSE),
+    ("DELETE", f"{C}/rules"): (a_course, None, NO_SUCH_IN_COURSE),
+    ("GET", f"{C}/roster"): (a_course, None, STAFF_OF_COURSE),
+    ("POST", f"{C}/roster/check"): (a_course, LIST, TEACHERS_OF_COURSE),
+    ("POST", f"{C}/roster"): (a_course, LIST, TEACHERS_OF_COURSE),
+    ("GET", f"{C}/roster/file"): (a_course, None, STAFF_OF_COURSE),
+    ("POST", f"{C}/roster/invitations"): (a_course, None, TEACHERS_OF_COURSE),
     ("PUT", f"{C}/roster/{{id}}"): (with_entry, {"role": "assistant"}, TEACHERS_OF_COURSE),
     ("DELETE", f"{C}/roster/{{id}}"): (with_entry, None, TEACHERS_OF_COURSE),
-    ("GET", f"{C}/exports"): (course, None, TEACHERS_OF_COURSE),
+    ("GET", f"{C}/exports"): (a_course, None, TEACHERS_OF_COURSE),
     ("GET", f"{C}/exports/{{id}}"): (
-        lambda site, owner: f"{course(site, owner)} nobody", None, NO_SUCH_IN_COURSE,
+        lambda site, owner: f"{a_course(site, owner)} nobody", None, NO_SUCH_IN_COURSE,
     ),
 }  # fmt: skip

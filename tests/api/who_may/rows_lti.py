@@ -2,26 +2,11 @@
 
 from hub.policy import Actor
 from hub.store.access_tables import LtiContextRow, LtiTeacherRow
-from hub.store.course_tables import CourseRow
 from hub.store.ids import new_id
-from tests.api.who_may.callers import EVERYBODY, Rows, nothing
+from tests.api.who_may.callers import EVERYBODY, Rows, a_course, nothing
 from tests.site import Site
 
 MANAGED = "401 403 403 403 200 200 404 200 403 401 503"
-
-
-def a_course(site: Site, owner: Actor) -> str:
-    """Blue, with a term."""
-    with site.control.store.write() as session:
-        if session.get(CourseRow, "blue") is None:
-            session.add(
-                CourseRow(
-                    tenant_id="blue", first_day="2026-01-01", last_day="2026-06-30",
-                    time_zone="UTC", lab_offer="cpu", created_by="system",
-                    created_at=site.clock.now(),
-                )
-            )  # fmt: skip
-    return "blue"
 
 
 def a_context(site: Site, *, course: str | None = None, teacher: str = "") -> str:

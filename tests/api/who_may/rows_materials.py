@@ -2,14 +2,14 @@
 
 from hub.policy import Actor
 from hub.store.course_tables import CourseRow
-from tests.api.who_may.callers import EVERYBODY, Rows, nothing
-from tests.api.who_may.rows_room import STAFF_OF_COURSE, course
+from tests.api.who_may.callers import EVERYBODY, Rows, a_course, nothing
+from tests.api.who_may.rows_room import STAFF_OF_COURSE
 from tests.site import Site
 
 
 def with_material(site: Site, owner: Actor) -> str:
     """*blue* is a course with a repository."""
-    course(site, owner)
+    a_course(site, owner)
     with site.control.store.write() as session:
         row = session.get_one(CourseRow, "blue")
         row.material_url = "https://git.example.org/blue.git"

@@ -1,26 +1,12 @@
 """The routes of a course's console."""
 
 from hub.policy import Actor
-from hub.store.course_tables import CourseRow, VisitRow
-from tests.api.who_may.callers import Rows, platform
+from hub.store.course_tables import VisitRow
+from tests.api.who_may.callers import Rows, a_course, platform
 from tests.site import Site
 
 STAFF_OF_COURSE = "401 403 403 200 200 200 404 200 403 401 503"
 TEACHERS_OF_COURSE = "401 403 403 403 200 200 404 200 403 401 503"
-
-
-def course(site: Site, owner: Actor) -> str:
-    """*blue* is a course."""
-    with site.control.store.write() as session:
-        if session.get(CourseRow, "blue") is None:
-            session.add(
-                CourseRow(
-                    tenant_id="blue", first_day="2025-12-01", last_day="2026-12-01",
-                    time_zone="UTC", lab_offer="cpu", created_by="test",
-                    created_at=site.clock.now(),
-                )
-            )  # fmt: skip
-    return "blue"
 
 
 def asked(site: Site, owner: Actor) -> str:
@@ -40,19 +26,19 @@ def asked(site: Site, owner: Actor) -> str:
 NOBODY = {"people": ["mia"]}
 C = "/courses/{id}"
 ROWS: Rows = {
-    ("GET", f"{C}/room"): (course, None, STAFF_OF_COURSE),
-    ("GET", f"{C}/room/file"): (course, None, STAFF_OF_COURSE),
-    ("POST", f"{C}/room/start"): (course, NOBODY, STAFF_OF_COURSE),
-    ("POST", f"{C}/room/stop"): (course, NOBODY, STAFF_OF_COURSE),
-    ("POST", f"{C}/room/extend"): (course, NOBODY, STAFF_OF_COURSE),
-    ("POST", f"{C}/room/credits"): (course, NOBODY | {"credits": "1"}, TEACHERS_OF_COURSE),
-    ("GET", f"{C}/attendance"): (course, None, STAFF_OF_COURSE),
-    ("GET", f"{C}/attendance/file"): (course, None, STAFF_OF_COURSE),
-    ("GET", f"{C}/spending"): (course, None, STAFF_OF_COURSE),
+    ("GET", f"{C}/room"): (a_course, None, STAFF_OF_COURSE),
+    ("GET", f"{C}/room/file"): (a_course, None, STAFF_OF_COURSE),
+    ("POST", f"{C}/room/start"): (a_course, NOBODY, STAFF_OF_COURSE),
+    ("POST", f"{C}/room/stop"): (a_course, NOBODY, STAFF_OF_COURSE),
+    ("POST", f"{C}/room/extend"): (a_course, NOBODY, STAFF_OF_COURSE),
+    ("POST", f"{C}/room/credits"): (a_course, NOBODY | {"credits": "1"}, TEACHERS_OF_COURSE),
+    ("GET", f"{C}/attendance"): (a_course, None, STAFF_OF_COURSE),
+    ("GET", f"{C}/attendance/file"): (a_course, None, STAFF_OF_COURSE),
+    ("GET", f"{C}/spending"): (a_course, None, STAFF_OF_COURSE),
     ("POST", f"{C}/visits"): (
-        course, {"login": "mia"}, "401 403 403 403 409 409 404 409 403 401 503",
+        a_course, {"login": "mia"}, "401 403 403 403 409 409 404 409 403 401 503",
     ),
-    ("GET", "/visits"): (course, None, "401 200 200 200 200 200 200 200 403 401 503"),
+    ("GET", "/visits"): (a_course, None, "401 200 200 200 200 200 200 200 403 401 503"),
     ("POST", "/visits/{id}/answer"): (
         asked, {"allow": True}, "401 200 404 404 404 404 404 403 403 401 503",
     ),

@@ -12,8 +12,9 @@ from typing import Any
 
 import httpx
 
-from tests.live import ROOT, free_port, wait_for
+from tests.live import ROOT, free_port
 from tests.peers.oidc_provider.peer import Visitor
+from tests.peers.running import Peer, while_up
 
 HERE = Path(__file__).parent
 PYTHON = ROOT / ".envs" / "peers" / "canaille" / "bin" / "python"
@@ -24,15 +25,8 @@ SECRET = "another-secret"
 
 
 @dataclass(frozen=True)
-class Canaille:
-    """A running provider; `name` is what the site under test calls it."""
-
-    name: str
-    port: int
-
-    @property
-    def issuer(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+class Canaille(Peer):
+    """A running provider."""
 
     def entry(self, **more: Any) -> dict[str, Any]:
         """Its entry in the site's oidc.yaml."""
@@ -83,19 +77,7 @@ def running(name: str, site: str, people: dict[str, list[str]], folder: Path) ->
             [PYTHON, HERE / "run.py"], cwd=folder, stdout=log, stderr=log,
             env={**os.environ, "CANAILLE_PEER": json.dumps(given)},
         )  # fmt: skip
-    try:
-        wait_for("canaille", lambda: process.poll() is not None or _answers(peer), 60)
-        assert process.poll() is None, (folder / "canaille.log").read_text()[-2000:]
+    configuration = f"{peer.issuer}/.well-known/openid-configuration"
+    log = folder / "canaille.log"
+    with while_up(process, configuration, 60, lambda: log.read_text()[-2000:]):
         yield peer
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-def _answers(peer: Canaille) -> bool:
-    try:
-        return httpx.get(
-            f"{peer.issuer}/.well-known/openid-configuration", trust_env=False
-        ).is_success
-    except httpx.HTTPError:
-        return False

@@ -12,7 +12,8 @@ from typing import Any
 import httpx
 from joserfc.jwk import RSAKey
 
-from tests.live import ROOT, free_port, wait_for
+from tests.live import ROOT, free_port
+from tests.peers.running import Peer, while_up
 
 HERE = Path(__file__).parent
 PYTHON = ROOT / ".envs" / "peers" / "lti_platform" / "bin" / "python"
@@ -22,15 +23,8 @@ CLIENT, DEPLOYMENT = "perijove-tool", "deployment-1"
 
 
 @dataclass(frozen=True)
-class Platform:
-    """A running platform; `name` is what the site under test calls it."""
-
-    name: str
-    port: int
-
-    @property
-    def issuer(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+class Platform(Peer):
+    """A running platform."""
 
     def entry(self, **more: Any) -> dict[str, Any]:
         """Its entry in the site's lti.yaml."""
@@ -76,17 +70,5 @@ def running(
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    try:
-        wait_for("the platform", lambda: process.poll() is not None or _answers(platform), 60)
-        assert process.poll() is None, "the platform ended"
+    with while_up(process, f"{platform.issuer}/jwks", 60):
         yield platform
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-def _answers(platform: Platform) -> bool:
-    try:
-        return httpx.get(f"{platform.issuer}/jwks", trust_env=False).is_success
-    except httpx.HTTPError:
-        return False

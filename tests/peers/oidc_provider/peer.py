@@ -15,7 +15,8 @@ from urllib.parse import urljoin
 import httpx
 
 from hub.up.programs import node_binary
-from tests.live import free_port, wait_for
+from tests.live import free_port
+from tests.peers.running import Peer, while_up
 
 HERE = Path(__file__).parent
 INSTALLED = (HERE / "node_modules" / "oidc-provider").is_dir() and node_binary() is not None
@@ -24,15 +25,8 @@ SECRET = "a secret: with/odd+signs & 100%"
 
 
 @dataclass(frozen=True)
-class Peer:
-    """A running provider; `name` is what the site under test calls it."""
-
-    name: str
-    port: int
-
-    @property
-    def issuer(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+class Provider(Peer):
+    """A running provider."""
 
     def entry(self, **more: Any) -> dict[str, Any]:
         """Its entry in the site's oidc.yaml."""
@@ -56,9 +50,9 @@ class Peer:
 @contextmanager
 def running(
     name: str, site: str, accounts: dict[str, dict[str, Any]], **client: Any
-) -> Iterator[Peer]:
+) -> Iterator[Provider]:
     """A provider that knows `accounts` and one client: the site with the public address `site`."""
-    peer = Peer(name, free_port())
+    peer = Provider(name, free_port())
     ours = f"{site}/hub/oidc/{name}"
     metadata = {
         "client_id": "perijove",
@@ -79,13 +73,8 @@ def running(
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    try:
-        wait_for("the provider", lambda: process.poll() is not None or _answers(peer), 20)
-        assert process.poll() is None, "the provider ended"
+    with while_up(process, f"{peer.issuer}/.well-known/openid-configuration", 20):
         yield peer
-    finally:
-        process.terminate()
-        process.wait(10)
 
 
 class Visitor(httpx.Client):

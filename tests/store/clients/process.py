@@ -28,7 +28,7 @@ import uvicorn
 from catalog.clock import Clock
 from catalog.errors import NotSignedIn
 from catalog.inventory import Node
-from hub import attempts, people, starting
+from hub import grants, people, starting
 from hub.api import app as public
 from hub.api import internal
 from hub.control_context import Control
@@ -179,7 +179,7 @@ async def serve(setup: Setup) -> None:
 async def _grant_too(control: Control) -> None:
     while True:
         with contextlib.suppress(Exception):
-            await asyncio.to_thread(attempts.grant_what_fits, control)
+            await asyncio.to_thread(grants.give_what_fits, control)
         await asyncio.sleep(0.05)
 
 

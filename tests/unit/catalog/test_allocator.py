@@ -13,6 +13,7 @@ from catalog.inventory import Capacity, Device, Health, Mode, Node, Placement, V
 from catalog.mix import Mix
 from catalog.placement import NoRoom
 from catalog.units import GIB
+from tests.examples import examples
 
 MIX = Mix.of([(Ask(1000, GIB, 250), 2.0), (Ask(4000, 8 * GIB, 2000, gpu_count=2), 1.0)])
 T4 = Device("", Vendor.NVIDIA, "T4", 16_384, sharing=Mode.MPS)
@@ -35,7 +36,7 @@ asks = st.builds(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.lists(asks, max_size=12), asks, st.booleans())
 def test_what_it_saw_before_does_not_change_its_answer(
     before: list[Ask], ask: Ask, close: bool
@@ -53,7 +54,7 @@ def test_what_it_saw_before_does_not_change_its_answer(
         assert used.place(ask, picture) == Allocator(MIX).place(ask, picture)
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(st.lists(asks, max_size=8), asks, st.sets(st.sampled_from("abc"), min_size=1))
 def test_a_picture_of_some_nodes_is_answered_as_if_the_others_were_closed(
     before: list[Ask], ask: Ask, names: set[str]

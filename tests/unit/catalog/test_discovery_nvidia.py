@@ -9,6 +9,8 @@ import pytest
 if TYPE_CHECKING:  # pytest loads it as a plugin
     from tests.peers.fake_nvml.fixture import Machine
 
+pytestmark = pytest.mark.slow
+
 pytest_plugins = ["tests.peers.fake_nvml.fixture"]
 
 A100 = "device GPU-a 40960 8 NVIDIA A100-SXM4-40GB"

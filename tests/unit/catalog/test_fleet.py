@@ -12,6 +12,7 @@ from catalog.inventory import Device, Health, Mode, Node, Vendor
 from catalog.mix import Mix
 from catalog.units import GIB, WHOLE
 from catalog.worth import Weights
+from tests.examples import examples
 
 
 def _node(name: str, models: str, cores: int = 8, memory: int = 64) -> Node:
@@ -82,7 +83,7 @@ _MIXES = st.lists(st.tuples(_ASKS, st.sampled_from([1.0, 3.0])), max_size=4).map
 
 
 @given(shapes=_NODES, steps=_STEPS, mix=_MIXES)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_refuses_nothing_that_fits_and_grants_only_what_there_is(
     shapes: list[tuple[str, int]], steps: list[Ask | int], mix: Mix
 ) -> None:

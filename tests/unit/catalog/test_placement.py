@@ -18,6 +18,7 @@ from catalog.inventory import Capacity, Device, Health, Mode, Node, Placement, S
 from catalog.mix import Mix
 from catalog.placement import BestFit, NoRoom, Placer, Shortage, count_that_fit, share_of
 from catalog.units import GIB, WHOLE
+from tests.examples import examples
 
 PLACER = BestFit()
 MIX = Mix.of([(Ask(1000, GIB, 250), 2.0), (Ask(2000, 4 * GIB, 1000), 1.0)])
@@ -146,7 +147,7 @@ def suits(ask: Ask, device: Device, share: Share) -> bool:
 
 
 @both
-@settings(max_examples=80)
+@settings(max_examples=examples(80))
 @given(sites(), st.lists(asks(), min_size=4, max_size=20), st.randoms(use_true_random=False))
 def test_whatever_is_asked_for_nothing_is_held_twice(
     placer: Placer, nodes: tuple[Node, ...], wanted: list[Ask], random: Random
@@ -240,7 +241,7 @@ def fits_somewhere(ask: Ask, nodes: tuple[Node, ...], held: list[Placement]) -> 
 
 
 @both
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(sites(), st.lists(asks(), max_size=6), asks())
 def test_nothing_that_fits_is_refused(
     placer: Placer, nodes: tuple[Node, ...], before: list[Ask], ask: Ask
@@ -255,7 +256,7 @@ def test_nothing_that_fits_is_refused(
 
 
 @both
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(sites(), asks())
 def test_the_same_picture_gives_the_same_answer(
     placer: Placer, nodes: tuple[Node, ...], ask: Ask
@@ -269,7 +270,7 @@ def test_the_same_picture_gives_the_same_answer(
 
 
 @both
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(sites(), asks())
 def test_copies_are_counted_as_they_would_be_placed(
     placer: Placer, nodes: tuple[Node, ...], ask: Ask
@@ -284,7 +285,7 @@ def test_copies_are_counted_as_they_would_be_placed(
 
 
 @both
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(sites(), st.lists(asks(), max_size=6), asks())
 def test_what_both_pictures_have_is_in_the_least_of_them(
     placer: Placer, nodes: tuple[Node, ...], taken: list[Ask], ask: Ask
@@ -343,7 +344,7 @@ def test_what_runs_on_a_closed_node_or_a_broken_device_stays_counted() -> None:
     ("ask", "held", "shortage", "said"),
     [
         (Ask(500, GIB, 3000), 0, Shortage.GPU, "3 GPUs are wanted and no node has more than 2 GPUs"),
-        (Ask(99_000, GIB), 0, Shortage.CPU, "there is at most 8 cpu"),
+        (Ask(99_000, GIB), 0, Shortage.CPU, "there is at most 8 CPU"),
         (Ask(500, 99 * GIB), 0, Shortage.MEMORY, "there is at most 32 GiB"),
         (Ask(500, GIB, 250, models=("H200",)), 0, Shortage.MODEL, "there is no H200 here"),
         (Ask(500, GIB, gpu_memory_mib=99_000), 0, Shortage.GPU, "no device has more than 24 GiB"),
@@ -385,7 +386,7 @@ def test_two_things_may_be_short_together() -> None:
     assert isinstance(place, NoRoom)
     assert place.minimal == (Shortage.CPU, Shortage.MEMORY)
     assert place.text == (
-        "there is at most 8 cpu on a node that has the rest"
+        "there is at most 8 CPU on a node that has the rest"
         " and there is at most 32 GiB of memory on a node that has the rest"
     )
 

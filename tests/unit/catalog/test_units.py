@@ -120,7 +120,7 @@ def test_how_people_read_them() -> None:
         "1 GPU",
         "2 GPUs",
     ]
-    assert format_cpu(500) == "0.5 cpu"
+    assert format_cpu(500) == "0.5 CPU"
     assert format_duration(timedelta(seconds=5400)) == "1h30m"
     assert format_duration(timedelta(seconds=-3)) == "0s"
     assert format_duration(timedelta(days=2, hours=3, minutes=4)) == "2d3h"

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from catalog.patterns import prices
 from catalog.units import WHOLE
 from catalog.worth import CPU_STEP, GRAIN, RATIO, SHARE, Want, Weights, Worth, scarcity
+from tests.examples import examples
 
 _SHAPES = st.lists(
     st.tuples(
@@ -21,7 +22,7 @@ _SHAPES = st.lists(
 
 
 @given(shapes=_SHAPES, supply=st.tuples(st.integers(0, 9), st.integers(0, 9)))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_prices_never_fall_and_no_rest_is_worth_more_than_a_device(
     shapes: list[tuple[int, tuple[int, ...], float]], supply: tuple[int, int]
 ) -> None:

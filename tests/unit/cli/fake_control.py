@@ -129,7 +129,7 @@ class Site:
             "cpu": "2", "memory_mib": 4096, "price": PRICE, "held": "0.40", "owner": "ada",
             "tenant": "main", "created_at": NOW, "started_at": None,
             "ended_at": NOW if ended else None, "lease_ends_at": NOW + timedelta(hours=2),
-            "offered_until": None, "preemptible": False,
+            "offered_until": None, "preemptible": False, "active_at": None, "idle_stop_at": None,
             "borrowed": False, "goes_at": None, "goes_why": "", "again": "", "saved_at": None,
             "can_extend": True, "notify": False, "position": None,
             "starts_at": None, "alternatives": [], "progress": None, "notes": [],

@@ -27,7 +27,7 @@ TREE = {
     "dimensions": {"gpu": CELL, "cpu": CELL},
 }  # fmt: skip
 CHANGE = {
-    "id": 7, "tenant": "physics", "person": "", "dimension": "gpu", "name": "gpu of Physics",
+    "id": 7, "tenant": "physics", "person": "", "dimension": "gpu", "name": "GPU of Physics",
     "before": "no limit", "after": "4 GPUs", "by": "ada", "at": "2026-11-21T08:00:00Z",
     "undoes": None, "undone_by": None,
 }  # fmt: skip
@@ -40,7 +40,7 @@ REQUEST = {
 }  # fmt: skip
 PREVIEW = {
     "refused": False, "problems": [],
-    "lines": [{"name": "gpu of Physics", "before": "no limit", "after": "4 GPUs", "changes": True}],
+    "lines": [{"name": "GPU of Physics", "before": "no limit", "after": "4 GPUs", "changes": True}],
     "consequences": [{"kind": "starts", "text": "lab of grace would start now", "workload": "w1"}],
 }  # fmt: skip
 

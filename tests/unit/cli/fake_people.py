@@ -32,6 +32,7 @@ INVITATION = {
 LINE = {
     "id": 1, "at": AT, "actor": "p-1", "actor_login": "ada", "action": "launch", "object": "w1",
     "object_login": "", "tenant": "main", "detail": {"offer": "x"},
+    "told": {"offer": "x", "from": AT, "amount": "5.00 credits"},
 }  # fmt: skip
 
 

@@ -17,7 +17,7 @@ HELD = WINDOW | {
 }  # fmt: skip
 RESERVATION = {
     "id": "r-7k2m9q4t1x", "tenant": "blue", "tenant_name": "Blue", "name": "Lab A", "count": 4,
-    "unit": "1/8 GPU, 0.5 cpu, 1 GiB", "gpu_milli": 125, "time_zone": "Europe/Berlin",
+    "unit": "1/8 GPU, 0.5 CPU, 1 GiB", "gpu_milli": 125, "time_zone": "Europe/Berlin",
     "first_day": "2030-02-04", "last_day": "2030-05-20", "weekdays": ["mon", "thu"],
     "starts": "09:00", "length": "2h", "lend_margin": "15m", "no_show": "15m",
     "created_by": "ian", "created_at": "2030-01-01T08:00:00Z", "cancelled_at": None,

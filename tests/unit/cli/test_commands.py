@@ -191,6 +191,7 @@ def test_events_are_told_once_each_over_broken_streams(site: Site, run: Run) -> 
         ("notices", "new"),
         ("inventory", "emulated E24 [emulated]"),
         ("inventory", "4 GiB of 16 GiB"),
+        ("inventory", "isolation of GPU: none"),
         ("quota", "1/2 GPU"),
         ("people", "admin of Main"),
         ("audit", "launch"),

@@ -17,6 +17,8 @@ from hub.environments import Found
 from tests.unit.cli.conftest import Run
 from tests.unit.cli.fake_control import DENIED, FITS, TOKEN, Site, build, served
 
+pytestmark = pytest.mark.slow
+
 DOC = Path(__file__).parents[3] / "docs" / "cli.md"
 CONSOLE = re.compile(r"```console\n(.*?)```", re.DOTALL)
 PYTHON = re.compile(r"```python\n(.*?)```", re.DOTALL)
@@ -54,7 +56,9 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> None:
         "supervisor": {"run_up": run_up},
         "status": {"read_status": lambda _settings: status},
         "environments": {
-            "make": lambda _settings, name, _file: Found(name, "3.11", 120, datetime.now(UTC)),
+            "make": lambda _settings, name, _file, **_marks: Found(
+                name, "3.11", 120, datetime.now(UTC)
+            ),
             "take_away": lambda _settings, _name: None,
         },
         "doctor": {"run_checks": lambda _settings: [Finding("disk", "warn", "90 %", "tidy up")]},

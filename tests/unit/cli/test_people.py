@@ -45,7 +45,10 @@ def test_a_new_key_is_alone_on_stdout(site: Site, run: Run) -> None:
 
 
 def test_the_audit_is_filtered_and_verified_by_the_server(site: Site, run: Run) -> None:
-    assert "ada" in run("audit", "list", "--actor", "ada", "--from", "2030-01-01T00:00:00Z").out
+    shown = run("audit", "list", "--actor", "ada", "--from", "2030-01-01T00:00:00Z").out
+    assert "ada" in shown
+    assert "offer: x · from: 2030-01-01 " in shown
+    assert "· amount: 5.00 credits" in shown
     assert END in run("audit", "verify").out
     lost = run("audit", "verify", "--noted", "f" * 64, "--json")
     assert (lost.code, lost.json["noted"]) == (1, False)

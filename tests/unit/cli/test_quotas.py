@@ -29,14 +29,22 @@ def test_a_preview_asks_for_what_is_given_alone(
     site: Site, run: Run, given: tuple[str, ...], asked: dict[str, str | None]
 ) -> None:
     done = run("quota", "preview", "--tenant", "physics", "--dimension", "gpu", *given)
-    assert "gpu of Physics: no limit → 4 GPUs" in done.out
+    assert "GPU of Physics: no limit → 4 GPUs" in done.out
     assert "- lab of grace would start now" in done.out
     (body,) = site.bodies("POST", "/quotas/preview")
     assert body["changes"] == [{"tenant": "physics", "person": "", "dimension": "gpu"} | asked]
 
 
+def test_a_dimension_may_be_written_as_it_is_shown(site: Site, run: Run) -> None:
+    shown = run("quota", "set", "--dimension", "GPU", "--limit", "1/2", "--person", "ada")
+    assert shown.out == "GPU of ada: 1/2\n"
+    assert site.bodies("PUT", "/quotas")[-1]["dimension"] == "gpu"
+    assert run("quota", "preview", "--tenant", "physics", "--dimension", "GPU", "--limit", "4").out
+    assert site.bodies("POST", "/quotas/preview")[-1]["changes"][0]["dimension"] == "gpu"
+
+
 def test_changes_are_listed_and_several_taken_back_together(site: Site, run: Run) -> None:
-    assert "gpu of Physics" in run("quota", "changes").out
+    assert "GPU of Physics" in run("quota", "changes").out
     assert run("quota", "undo", "7", "6").code == 0
     assert site.bodies("POST", "/quotas/changes/undo") == [{"changes": [7, 6]}]
     assert run("quota", "undo", "seven").code == 2

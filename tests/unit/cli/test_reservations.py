@@ -33,7 +33,7 @@ def test_every_part_of_a_reservation_is_asked_for(site: Site, run: Run) -> None:
             "time_zone": "Europe/Berlin", "no_show": "20m", "lend_margin": "1h",
         }
     ]  # fmt: skip
-    assert "4 × 1/8 GPU, 0.5 cpu, 1 GiB" in done.out
+    assert "4 × 1/8 GPU, 0.5 CPU, 1 GiB" in done.out
     assert "mon, thu, 2030-02-04 to 2030-05-20 at 09:00 for 2h (Europe/Berlin)" in done.out
     assert "3 of 4 places are in use" in done.out
 
@@ -52,7 +52,7 @@ def test_local_time_is_this_machines(site: Site, run: Run, monkeypatch: pytest.M
 def test_a_check_shows_every_window_and_ends_with_1_when_one_is_taken(site: Site, run: Run) -> None:
     free = run("reservation", "add", "Lab A", *LAB, "--check")
     assert free.code == 0
-    assert "4 × 1/8 GPU, 0.5 cpu, 1 GiB can be held" in free.out
+    assert "4 × 1/8 GPU, 0.5 CPU, 1 GiB can be held" in free.out
     taken = run("reservation", "add", "Lab A", *LAB, "--count", "6", "--check")
     assert taken.code == 1
     assert "1 of 1 windows cannot be held" in taken.out

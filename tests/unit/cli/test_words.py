@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from catalog.errors import Unavailable
-from hub.cli.words import moment, plain, time_left
+from hub.cli.words import facts, moment, plain, time_left
 from hub.cli.workloads import added
 from hub.client import Client, EndedInstead, Patience, TimedOut, wait_until_running
 from hub.client.event_stream import Message, messages
@@ -112,3 +112,10 @@ def test_what_runs_already_is_not_waited_for() -> None:
 def test_what_ended_is_not_waited_for() -> None:
     with pytest.raises(EndedInstead, match="full"):
         wait_until_running(Looks("stopped"), seen("queued"), Time().patience())
+
+
+@pytest.mark.parametrize(
+    "note", ["2026-13-45T99:99:99Z", "0001-01-01T00:00:00+23:00", "2026-11-21"]
+)
+def test_what_only_looks_like_a_time_is_shown_as_it_was_written(note: str) -> None:
+    assert facts({"note": note}, NOW) == f"note: {note}"

@@ -12,6 +12,8 @@ from hub.courses.material_git import Bounds, Git, write_config
 from hub.courses.material_source import Allowed, Source, parse_source
 from tests.peers.git_http import GitHttp, Repository, serving
 
+pytestmark = pytest.mark.slow
+
 REF = "refs/perijove/new"
 BOUNDS = Bounds(time_s=20)
 

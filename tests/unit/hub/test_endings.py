@@ -22,6 +22,7 @@ from hub.endings import (
 from hub.lifecycle import EndReason, Status, Target
 from hub.store.tables import AttemptRow, WorkloadRow
 from spawners.engine import EndCause, Exit
+from tests.examples import examples
 
 START = datetime(2026, 1, 5, 9, tzinfo=UTC)
 
@@ -101,7 +102,7 @@ def test_reasons_of_a_preemption_name_classes_only() -> None:
 minutes = st.integers(0, 130)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(
     ended=minutes, saved=st.none() | st.integers(-60, 130), fails=st.none() | minutes,
     cause=st.sampled_from(EndCause), going=st.booleans(),

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from catalog.inventory import Device, Health, Node, Vendor
 from catalog.units import GIB
 from hub.sight import FAILS_FOR, Sight, look, seen_nodes
+from tests.examples import examples
 
 START = datetime(2026, 1, 5, 9, tzinfo=UTC)
 SILENCE = timedelta(seconds=60)
@@ -84,7 +85,7 @@ def test_drains_and_quarantine_show() -> None:
     assert seen.devices[0].health is Health.GONE
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.lists(st.tuples(st.sets(st.sampled_from("abc")), st.integers(1, 90)), max_size=12))
 def test_only_what_is_missing_at_each_look_for_long_enough_is_silent(
     looks: list[tuple[set[str], int]],

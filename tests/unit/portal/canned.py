@@ -119,6 +119,8 @@ def workload(id: str, status: str, title: str = "Quarter GPU notebook", milli: i
         "goes_why": "",
         "again": "",
         "saved_at": None,
+        "active_at": soon(minutes=-2) if running else None,
+        "idle_stop_at": None,
         "can_extend": running,
         "notify": False,
         "position": 2 if status == "queued" else None,
@@ -262,7 +264,7 @@ class Site:
             "meter": [
                 line("gpu", "you", 375, 500, "3/8 of 1/2 GPU"),
                 line("gpu", "Main", 1250, 2000, "1.25 of 2 GPUs"),
-                line("cpu", "you", 4000, 8000, "4 of 8 cpu"),
+                line("cpu", "you", 4000, 8000, "4 of 8 CPU"),
                 line("memory", "you", 8 << 30, 32 << 30, "8 of 32 GiB"),
                 line("credits", "you", 15_800_000, 100_000_000, "84.20 left of 100.00"),
             ],

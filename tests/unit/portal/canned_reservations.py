@@ -27,7 +27,7 @@ def held(start: str, end: str, **more: Any) -> dict[str, Any]:
 def reservation(id: str, name: str, windows: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
     return {
         "id": id, "tenant": "main", "tenant_name": "Main", "name": name, "count": 4,
-        "unit": "1/8 GPU, 0.5 cpu, 1 GiB", "gpu_milli": 125, "time_zone": "UTC",
+        "unit": "1/8 GPU, 0.5 CPU, 1 GiB", "gpu_milli": 125, "time_zone": "UTC",
         "first_day": "2030-02-04", "last_day": "2030-02-04", "weekdays": [], "starts": "09:00",
         "length": "2h", "lend_margin": "15m", "no_show": "15m", "created_by": "ada",
         "created_at": "2030-01-01T08:00:00Z", "cancelled_at": None, "can_change": True,

@@ -153,7 +153,12 @@ class Running:
 
 @asynccontextmanager
 async def running_portal(
-    site: Site | None = None, *, panel: bool = False, port: int = 0, docs: str = "docs"
+    site: Site | None = None,
+    *,
+    panel: bool = False,
+    port: int = 0,
+    docs: str = "docs",
+    lab_assets: str = "",
 ) -> AsyncIterator[Running]:
     site = site or Site()
     ports: dict[str, int] = {}
@@ -169,7 +174,7 @@ async def running_portal(
         config = PortalConfig(
             port=chosen, public_url=f"http://127.0.0.1:{front}",
             hub_url=f"http://127.0.0.1:{peers}", control_url=f"http://127.0.0.1:{peers}",
-            client_secret=SECRET, page_secret=PAGE_SECRET, docs=docs,
+            client_secret=SECRET, page_secret=PAGE_SECRET, docs=docs, lab_assets=lab_assets,
         )  # fmt: skip
         server = Server(config)
         await server.start()

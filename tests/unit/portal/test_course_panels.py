@@ -1,12 +1,14 @@
+from html import escape
 from html.parser import HTMLParser
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from portal.panels.attendance import attendance_html
-from portal.panels.room import counts_html, outcomes_html, visits_html
-from portal.panels.spending import ahead, numbers_html
+from portal.panels.room import counts_html, outcomes_html, ready_html, visits_html
+from portal.panels.spending import ahead, numbers_html, shown
 
 NASTY = "<img src=x onerror=alert(1)>"
 
@@ -86,3 +88,40 @@ def test_the_dashed_line_ends_where_nothing_is_left() -> None:
     assert ahead({**found, "forecast_empty_on": None}) == ([], [])
     assert "89.5" in numbers_html({**found, "forecast_empty_on": None})
     assert "11 February 2026" in numbers_html({**found, "forecast_empty_on": "2026-02-11"})
+
+
+def test_a_guess_that_reaches_further_than_a_year_names_no_day() -> None:
+    points = [{"day": "2026-02-02", "spent": "0.006126", "left": "99.993874"}]
+    found = {"budget": "100", "spent": "0.006126", "held": "0", "points": points,
+             "forecast_empty_on": "2071-07-31"}  # fmt: skip
+    assert ahead(found) == ([], [])
+    html = numbers_html(found)
+    assert "2071" not in html
+    assert "more than a year" in html
+
+
+@pytest.mark.parametrize(
+    ("amount", "words"),
+    [("99.993874", "99.99"), ("0.006126", "0.0061"), ("0", "0.00"), ("100000.5", "100,000.50")],
+)
+def test_credits_are_cut_off_as_on_every_page(amount: str, words: str) -> None:
+    assert shown(amount) == words
+
+
+def test_what_is_wrong_comes_before_what_is_in_order() -> None:
+    parts = [{"name": "places", "state": "ready", "text": "24 places held"},
+             {"name": "material", "state": "wrong", "text": NASTY}]  # fmt: skip
+    html = ready_html(
+        {"state": "wrong", "text": f"Not ready for Tue: 24 places held, {NASTY}", "parts": parts}
+    )
+    assert "<strong>Not ready for Tue</strong>" in html
+    assert html.index(escape(NASTY)) < html.index("24 places held")
+
+
+def test_what_is_not_ready_for_a_class_stands_out() -> None:
+    assert ready_html(None) == ""
+    assert 'role="alert"' not in ready_html({"state": "soon", "text": "Getting ready"})
+    wrong = ready_html({"state": "wrong", "text": NASTY})
+    assert 'role="alert"' in wrong
+    assert NASTY not in wrong
+    assert "Ready for Tue" in counts_html(room(ready={"state": "ready", "text": "Ready for Tue"}))

@@ -5,6 +5,7 @@ import aiohttp
 import pytest
 
 from portal.layout import STATIC, Layout
+from portal.skeletons import skeleton
 from tests.unit.portal.canned import TOKEN
 from tests.unit.portal.peers import Running, running_portal
 
@@ -50,6 +51,19 @@ async def test_assets_are_immutable_under_their_digest(browser: aiohttp.ClientSe
             assert "immutable" in answer.headers["Cache-Control"]
     async with browser.get(f"{PORTAL}static/{'0' * 16}/main.js") as answer:
         assert answer.status == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "shape"),
+    [
+        ("", 'class="two"'),
+        ("workloads/w-run", 'class="detail"'),
+        ("courses/phys-101/open", 'class="opening"'),
+    ],
+)
+def test_what_stands_there_first_is_laid_out_as_the_page(path: str, shape: str) -> None:
+    assert shape in skeleton(path)
+    assert shape not in skeleton("people")
 
 
 def test_the_shell_stays_under_its_budget() -> None:

@@ -18,6 +18,7 @@ from catalog.units import GIB, WHOLE
 from quotas.admission import Claim, Slot, Waiting, World, check, in_order, plan
 from quotas.limits import Dimension, Scope, use_of
 from quotas.verdict import Code, Denied, Fits, Waits
+from tests.examples import examples
 from tests.unit.quotas.worlds import guarantees, path
 
 NOW = datetime(2026, 1, 5, 9, tzinfo=UTC)
@@ -239,7 +240,7 @@ class Simulated:
         self.beat()
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(drawn(10), st.data())
 def test_starts_hold_if_nobody_extends(drawn: Drawn, data: st.DataObject) -> None:
     """All of one class, asked for one after the other; some end before their time."""

@@ -18,6 +18,7 @@ from catalog.units import GIB, WHOLE
 from quotas.admission import Claim, Planner, Waiting, World
 from quotas.explain import Held, Holder, held, starting_now, why
 from quotas.verdict import Fits
+from tests.examples import examples
 
 NOW = datetime(2026, 11, 2, 8, tzinfo=UTC)
 PLACER = BestFit()
@@ -80,7 +81,7 @@ def fits(ask: Ask, capacity: Capacity) -> bool:
     return isinstance(PLACER.place(ask, capacity), Placement)
 
 
-@settings(max_examples=250)
+@settings(max_examples=examples(250))
 @given(nodes(), st.lists(asks, max_size=8), asks)
 def test_what_is_named_would_make_it_fit_and_nothing_smaller_would(
     site: tuple[Node, ...], before: list[Ask], ask: Ask
@@ -100,7 +101,7 @@ def test_what_is_named_would_make_it_fit_and_nothing_smaller_would(
     assert place.text[0].islower() or place.text[0].isdigit()
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(nodes(), st.lists(asks, max_size=8), asks)
 def test_nobody_is_said_to_hold_more_than_there_is(
     site: tuple[Node, ...], before: list[Ask], ask: Ask
@@ -179,8 +180,8 @@ def test_cpu_and_memory_are_counted_where_the_rest_is_free() -> None:
     place = PLACER.place(Ask(2000, GIB, 250), Capacity.of([a, b], [busy]))
     assert isinstance(place, NoRoom)
     assert why(place, [claim(busy)]) == (
-        "free now is at most 0.5 cpu on a node that has the rest:"
-        " of the 4 cpu there, 3.5 cpu are held by standard work"
+        "free now is at most 0.5 CPU on a node that has the rest:"
+        " of the 4 CPU there, 3.5 CPU are held by standard work"
     )
 
 
@@ -228,7 +229,7 @@ def instead(world: World, answer: Answer) -> tuple[Planner, list[Answer]]:
     )
 
 
-@settings(max_examples=80)
+@settings(max_examples=examples(80))
 @given(nodes(), st.lists(asks, max_size=8), st.sampled_from(["a", "t", "c"]), st.booleans())
 def test_every_alternative_would_really_start(
     site: tuple[Node, ...], before: list[Ask], offer: str, queued: bool

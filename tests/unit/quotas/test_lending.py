@@ -14,6 +14,7 @@ from catalog.units import GIB
 from quotas.admission import Claim, Planner, Rules, World, plan
 from quotas.reservations import Hold
 from quotas.verdict import Code, Fits
+from tests.examples import examples
 from tests.unit.quotas.worlds import (
     MINUTE,
     NOW,
@@ -248,7 +249,7 @@ asked = st.builds(
 )  # fmt: skip
 
 
-@settings(max_examples=120)
+@settings(max_examples=examples(120))
 @given(
     st.lists(asked, max_size=5), st.lists(st.tuples(asked, st.booleans()), max_size=7), devices,
     st.integers(-2, 12), st.integers(1, 12),

@@ -14,6 +14,7 @@ from catalog.units import GIB
 from quotas.admission import Claim, Planner, Rules, Waiting, World, plan
 from quotas.limits import Dimension, Scope
 from quotas.verdict import Code, Fits, Waits
+from tests.examples import examples
 from tests.unit.quotas.worlds import (
     MINUTE,
     NOW,
@@ -89,7 +90,7 @@ def worlds(draw: st.DrawFn) -> World:
     return World(capacity, tuple(claims), tuple(queue), tree=tree)
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(worlds())
 def test_nothing_is_held_twice_at_any_time_and_no_limit_is_passed(world: World) -> None:
     slots = plan(world, PLACER, NOW)
@@ -99,7 +100,7 @@ def test_nothing_is_held_twice_at_any_time_and_no_limit_is_passed(world: World) 
     assert over_quota(world, found) == []
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(worlds(), st.randoms())
 def test_the_same_world_has_one_plan(world: World, chance: object) -> None:
     mixed = list(world.queue), list(world.running)
@@ -109,7 +110,7 @@ def test_the_same_world_has_one_plan(world: World, chance: object) -> None:
     assert plan(other, PLACER, NOW) == plan(world, PLACER, NOW)
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(worlds())
 def test_check_says_what_the_plan_will_do(world: World) -> None:
     if not world.queue:
@@ -127,7 +128,7 @@ def test_check_says_what_the_plan_will_do(world: World) -> None:
             assert slot.at is None
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.data())
 def test_a_firm_start_never_moves_later_within_its_class(data: st.DataObject) -> None:
     """Whatever comes: others with smaller shares, requeued work, ends before their time."""

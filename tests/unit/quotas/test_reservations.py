@@ -31,6 +31,7 @@ from quotas.reservations import (
     units_used,
 )
 from quotas.windows import Window
+from tests.examples import examples
 
 NOW = datetime(2026, 1, 5, 9, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -109,7 +110,7 @@ running = st.lists(
 ).map(tuple)  # fmt: skip
 
 
-@settings(max_examples=120)
+@settings(max_examples=examples(120))
 @given(drawn, running)
 def test_nothing_is_held_twice(bookings: list[Booking], uses: tuple[Use, ...]) -> None:
     site = scene(node("a", 2), node("b", 1, cpu=8000), uses=uses)
@@ -121,7 +122,7 @@ def test_nothing_is_held_twice(bookings: list[Booking], uses: tuple[Use, ...]) -
     assert overfull(site, bookings, again) == []
 
 
-@settings(max_examples=80)
+@settings(max_examples=examples(80))
 @given(drawn, running)
 def test_what_was_accepted_can_all_be_held(bookings: list[Booking], uses: tuple[Use, ...]) -> None:
     site = scene(node("a", 2), node("b", 1, cpu=8000), uses=uses)
@@ -134,7 +135,7 @@ def test_what_was_accepted_can_all_be_held(bookings: list[Booking], uses: tuple[
     assert overfull(site, accepted, places) == []
 
 
-@settings(max_examples=80)
+@settings(max_examples=examples(80))
 @given(drawn, running)
 def test_what_was_kept_stays_while_it_can(bookings: list[Booking], uses: tuple[Use, ...]) -> None:
     site = scene(node("a", 2), node("b", 1, cpu=8000), uses=uses)
@@ -144,7 +145,7 @@ def test_what_was_kept_stays_while_it_can(bookings: list[Booking], uses: tuple[U
         assert arrange(bookings, replace(site, uses=()), places) == places
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(
     st.lists(st.tuples(st.integers(1, 2), st.integers(0, 60), st.integers(5, 40)), max_size=6),
     st.lists(st.integers(1, 50), max_size=2),

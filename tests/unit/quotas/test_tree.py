@@ -22,8 +22,8 @@ def tenant(
 @pytest.mark.parametrize(
     ("tenants", "said"),
     [
-        ([MAIN, Tenant("art", "main", "Art", {GPU: -1})], "Art: a guarantee of -1 gpu is negative"),
-        ([MAIN, Tenant("art", "main", "Art", {}, {CPU: -5})], "Art: a limit of -5 cpu is negative"),
+        ([MAIN, Tenant("art", "main", "Art", {GPU: -1})], "Art: a guarantee of -1 GPU is negative"),
+        ([MAIN, Tenant("art", "main", "Art", {}, {CPU: -5})], "Art: a limit of -5 CPU is negative"),
         (
             [MAIN, tenant("art", guaranteed=2000, ceiling=1000)],
             "Art: 2 GPUs would be guaranteed and its limit is 1 GPU",

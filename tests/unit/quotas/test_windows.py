@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from catalog.errors import BadValue
 from quotas.windows import Rule, Window, demand_sound, windows_of
+from tests.examples import examples
 
 MINUTE = timedelta(minutes=1)
 ZONES = (
@@ -64,14 +65,14 @@ days = st.one_of(
     ),
 )  # fmt: skip
 times = st.one_of(
-    st.times().map(lambda t: t.replace(second=0, microsecond=0)),
+    st.times().map(lambda t: t.replace(second=0, microsecond=0, fold=0)),
     st.sampled_from(
         [time(0), time(1, 30), time(2), time(2, 15), time(2, 30), time(3), time(23, 59)]
     ),
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(days, st.integers(0, 9), times, st.sampled_from(ZONES), st.frozensets(st.integers(0, 6)))
 def test_windows_begin_when_the_clock_of_the_place_shows_it(
     day: date, more: int, at: time, zone: str, weekdays: frozenset[int]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from spawners.engine import Enforcement, PermanentError
-from spawners.local.cgroups import Group, detect
+from spawners.local.cgroups import V2, Group, detect
 
 MIB = 2**20
 
@@ -151,3 +151,38 @@ def test_reading_a_group_that_is_gone_is_zero(v2: Path) -> None:
     group = detect(v2).group("one", "a")
     assert (group.peak_bytes(), group.memory_bytes(), group.oom_kills()) == (0, 0, 0)
     assert group.pids() == set()
+
+
+@pytest.mark.parametrize("gone", ["perijove", "perijove/one"])
+def test_parents_that_another_end_removes_meanwhile_are_made_again(
+    v2: Path, monkeypatch: pytest.MonkeyPatch, gone: str
+) -> None:
+    cgroups = detect(v2)
+    hand_down, removed = V2.hand_down, []
+
+    def removed_first(self: V2, path: Path) -> None:
+        if path == v2 / gone and not removed:
+            path.rmdir()
+            removed.append(path)
+        hand_down(self, path)
+
+    monkeypatch.setattr(V2, "hand_down", removed_first)
+    group = cgroups.create("one", "a", 1000, MIB)
+    assert removed
+    assert written(group.paths[0])["memory.max"] == str(MIB)
+
+
+def test_a_tree_that_two_engines_try_at_once_is_usable(
+    v2: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other's trial is there between the look and the making."""
+    is_dir = Path.is_dir
+
+    def made_after(path: Path) -> bool:
+        there = is_dir(path)
+        if path == v2 / "perijove" and not there:
+            path.mkdir()
+        return there
+
+    monkeypatch.setattr(Path, "is_dir", made_after)
+    assert isinstance(detect(v2), V2)

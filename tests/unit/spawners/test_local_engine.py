@@ -17,6 +17,7 @@ import pytest
 from spawners.engine import EndCause, Enforcement, Exit, PermanentError, Phase
 from spawners.local import shim
 from tests.contract.engines import LISTEN, LocalBench, free_port, wait_until
+from tests.leftovers import groups_of
 
 CGROUPS = Path("/sys/fs/cgroup")
 SOMEBODY = 61234
@@ -55,8 +56,7 @@ def ended_output(bench: LocalBench, attempt_id: str) -> str:
 
 
 def groups_left(bench: LocalBench) -> list[Path]:
-    del bench
-    return [path for path in CGROUPS.glob("*/perijove/*/*") if path.is_dir()]
+    return groups_of(bench.folder / "state" / "runs")
 
 
 class TestCrashes:
@@ -335,11 +335,11 @@ class TestLimits:
     def test_the_group_is_gone_at_the_end(self, bench: LocalBench) -> None:
         bench.engine.launch(bench.listen("a"))
         bench.wait_for("a", Phase.UP)
-        assert [path for path in groups_left(bench) if path.name == "a"]
+        assert {path.name for path in groups_left(bench)} == {"a"}
         bench.engine.stop("a")
         end_of(bench, "a")
         bench.engine.forget("a")
-        assert not [path for path in groups_left(bench) if path.name == "a"]
+        assert groups_left(bench) == []
 
 
 class TestEnvironment:
@@ -450,3 +450,27 @@ def test_a_deadline_in_the_past_starts_nothing(bench: LocalBench) -> None:
     assert spec.deadline < datetime.now(UTC) + timedelta()
     bench.engine.launch(spec)
     assert end_of(bench, "a").cause is EndCause.DEADLINE
+
+
+BURN = """
+import os, time
+if os.fork():
+    time.sleep(600)
+else:
+    if os.fork():
+        os._exit(0)
+    while time.process_time() < 0.5: pass
+    time.sleep(600)
+"""
+
+
+def test_processor_time_counts_what_a_command_leaves_behind(tmp_path: Path) -> None:
+    """Without control groups: the child of a child that has ended is still the attempt's."""
+    bench = LocalBench(tmp_path, tmp_path / "none")
+    try:
+        bench.launch(bench.spec("a", [sys.executable, "-c", BURN]))
+        used = lambda: bench.engine.processor_s(["a"]).get("a", 0.0)  # noqa: E731
+        # Less than it burns: user and system time are told in whole ticks, each rounded down.
+        assert wait_until(lambda: used() >= 0.4)
+    finally:
+        bench.close()

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from spawners.local import material
+from tests.examples import examples
 
 GIT = "/usr/bin/git"
 _ENV = {
@@ -271,7 +272,9 @@ _LINES = st.lists(st.sampled_from(["a\n", "b\n", "c\n", "d\n"]), max_size=6).map
 
 
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(25),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(base=_LINES, mine=_LINES, theirs=_LINES)
 def test_any_three_versions_come_together(

@@ -17,6 +17,8 @@ from spawners.local.rescue.page import Disk, render_page, size
 from spawners.local.rescue.usage import Entry, UsageMap
 from tests.contract.engines import free_port
 
+pytestmark = pytest.mark.slow
+
 PREFIX = "/user/ada/"
 
 

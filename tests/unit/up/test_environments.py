@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from blueprints.notebook import Environment
 from catalog.errors import BadSetup, BadValue, Conflict
 from deploy import environments as deploy
 from deploy import notebook_env
@@ -64,9 +65,12 @@ def test_a_name_leads_to_the_newest_build_and_older_ones_go(
 def test_a_build_that_is_in_use_stays(folder: Path, requirements: Path) -> None:
     first = deploy.add(folder, "physics", requirements)
     server = subprocess.Popen(
-        [sys.executable, "-c", "input()", f"{first}/bin/python"], stdin=subprocess.PIPE
-    )
+        [sys.executable, "-c", "print(flush=True); input()", f"{first}/bin/python"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    )  # fmt: skip
     try:
+        assert server.stdout is not None
+        server.stdout.readline()  # its command line can be read from then on
         second = deploy.add(folder, "physics", requirements)
         assert builds(folder) == {first.name, second.name}
     finally:
@@ -139,6 +143,35 @@ def test_the_command_says_what_is_wrong(
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(BadSetup, match="was not made"):
         make(settings(folder), "physics", requirements)
+
+
+def test_what_the_operator_says_of_it_is_in_its_record(folder: Path, requirements: Path) -> None:
+    facts = {"fork": True, "preload": ["numpy", "torch.nn"]}
+    arguments = ["add", str(folder), "physics", str(requirements), json.dumps(facts)]
+    assert deploy.main(arguments) == 0
+    found = Environment.load(folder / "physics")
+    assert (found.fork, found.preload) == (True, ("numpy", "torch.nn"))
+    assert deploy.main(arguments[:4]) == 0
+    found = Environment.load(folder / "physics")
+    assert (found.fork, found.preload) == (False, ())
+
+
+def test_the_command_hands_on_what_the_operator_says(
+    folder: Path, requirements: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        asked.extend(command[3:])
+        return subprocess.CompletedProcess(command, 1)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    with pytest.raises(BadSetup):
+        make(settings(folder), "physics", requirements, fork=True, preload=["numpy"])
+    assert json.loads(asked[-1]) == {"fork": True, "preload": ["numpy"]}
+    for wrong in ("", "a b", "os;x", "../x", "a,b"):
+        with pytest.raises(BadValue, match="names no module"):
+            make(settings(folder), "physics", requirements, preload=[wrong])
 
 
 def test_what_is_taken_away_is_not_found(folder: Path, requirements: Path) -> None:

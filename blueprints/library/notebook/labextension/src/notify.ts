@@ -1,9 +1,9 @@
 /** Notifications: the end of the lease, work that must go, messages, visits. */
 import { Notification } from '@jupyterlab/apputils';
 import type { Model } from './model';
-import type { Refusal } from './server';
+import type { Refusal } from './refusal';
 import type { Announcement, Inside, Visit } from './shapes';
-import { by, clock, cut, due, minutes, sentence, span } from './words';
+import { by, clock, cut, due, minutes, rough, sentence, span } from './words';
 
 const COUNT_MS = 5000;
 const MOST = 2;
@@ -56,15 +56,17 @@ export class Notifier {
 
   private look(): void {
     const { inside, left } = this.model;
-    if (!inside) {
+    const still = new Set<string>();
+    if (!inside || this.model.connection === 'over') {
+      this.told.keep(still);
       return;
     }
-    const still = new Set<string>();
     const say = (about: string, ...what: [string, 'info' | 'warning' | 'error', Notification.IAction[]]): void => {
       still.add(about);
       this.told.tell(about, ...what);
     };
     this.ending(inside, left, say);
+    this.idle(inside, say);
     this.messages(inside.announcements, say);
     inside.visits.filter(visit => !visit.ends_at).forEach(visit => this.visit(visit, say));
     this.told.keep(still);
@@ -96,6 +98,23 @@ export class Notifier {
     const advice = possible === false ? `It cannot be longer: ${sentence(why_not)} Save your work.` : 'Extend it, or save your work.';
     const when = minutes(Math.min(left, warning * 60));
     say(`ending ${inside.ends_at} ${warning}`, cut(`This notebook ends in ${when}. ${advice}`), 'warning', possible === false ? [] : [extend]);
+  }
+
+  private idle(inside: Inside, say: Say): void {
+    const { idle } = this.model;
+    if (!inside.idle || idle === null) {
+      return;
+    }
+    const gives = inside.share.milli ? ' and frees its GPU' : '';
+    const text = `Idle for ${rough(idle)}. This server stops at ${clock(inside.idle.stops_at)}${gives}: files and open tabs stay, variables go.`;
+    say(`idle ${inside.idle.stops_at}`, cut(text), 'warning', [{
+      label: 'I am still working',
+      displayType: 'accent',
+      callback: event => {
+        event.preventDefault(); // it stays until that is known
+        this.model.stillWorking().catch(sayTrouble);
+      }
+    }]);
   }
 
   /** The newest by themselves; what is more waits in the panel. */

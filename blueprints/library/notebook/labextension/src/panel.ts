@@ -1,7 +1,8 @@
 /** The panel over the status bar: everything in words, messages until they are put away, buttons. */
 import { Widget } from '@lumino/widgets';
 import { button, h, refill } from './dom';
-import type { Model } from './model';
+import { STOPPED, WAITS } from './ending';
+import { type Connection, type Model, isDown } from './model';
 import { sayTrouble } from './notify';
 import type { Announcement, Inside, Visit } from './shapes';
 import { by, clock, memory, sentence, short, span } from './words';
@@ -27,8 +28,8 @@ class Panel extends Widget {
   }
 
   private draw(): void {
-    const { inside, reachable, extending } = this.model;
-    const print = JSON.stringify([inside, reachable, extending]);
+    const { inside, reachable, connection, extending } = this.model;
+    const print = JSON.stringify([inside, reachable, connection, extending]);
     if (!inside || print === this.print) {
       return;
     }
@@ -36,12 +37,20 @@ class Panel extends Widget {
     refill(
       this.content,
       h('h2', '', inside.name),
-      ...(reachable ? [] : [h('p', 'jp-perijove-quiet', 'Perijove does not answer now. Your notebook runs on; this looks again by itself.')]),
-      this.end(inside),
+      ...this.trouble(reachable, connection),
+      ...(isDown(connection) ? [] : [this.end(inside)]),
       ...this.messages(inside),
       this.facts(inside),
       this.link(inside)
     );
+  }
+
+  private trouble(reachable: boolean, connection: Connection): HTMLElement[] {
+    const lost = 'The connection to this notebook is lost; this page tries again by itself.';
+    const away = 'Perijove does not answer now. Your notebook runs on; this looks again by itself.';
+    const down = connection === 'waits' ? WAITS : STOPPED.lines[0];
+    const said = isDown(connection) ? down : connection === 'lost' ? lost : reachable ? '' : away;
+    return said ? [h('p', 'jp-perijove-quiet', said)] : [];
   }
 
   private messages(inside: Inside): HTMLElement[] {
@@ -93,8 +102,13 @@ class Panel extends Widget {
   }
 
   private end(inside: Inside): HTMLElement {
-    const { extend, going } = inside;
+    const { extend, going, idle } = inside;
     const place = h('div', 'jp-perijove-end');
+    if (idle) {
+      const working = button('I am still working', () => this.act(this.model.stillWorking()), 'working');
+      working.classList.add('jp-mod-accept');
+      place.append(h('p', '', `Nothing happens here since ${clock(idle.since)}: it stops at ${clock(idle.stops_at)}. Files and open tabs stay, variables go.`), working);
+    }
     if (going) {
       place.append(h('p', '', `It has to go at ${clock(going.at)}: ${sentence(going.reason)} Save your work: it waits again by itself.`));
     } else if (inside.ends_at) {

@@ -1,18 +1,8 @@
-/** Requests to this notebook's own server, which alone speaks to control. */
+/** Requests to this notebook's own server, which speaks to control. */
 import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
+import { Refusal } from './refusal';
 import type { Look } from './shapes';
-
-/** Words for a person, as control said them. */
-export class Refusal extends Error {
-  constructor(
-    message: string,
-    readonly next: string,
-    readonly status: number
-  ) {
-    super(message);
-  }
-}
 
 const settings = ServerConnection.makeSettings();
 
@@ -28,17 +18,18 @@ async function call<T>(path: string, body?: object): Promise<T> {
   if (answer.ok && data !== null) {
     return data as T;
   }
-  const said = data?.error ?? {};
-  throw new Refusal(
-    said.message ?? 'Your notebook server does not answer as it should',
-    said.next ?? 'try again',
-    answer.status
-  );
+  throw Refusal.of(data, answer.status, 'Your notebook server does not answer as it should');
 }
 
-/** What there is to see; with the mark of the last look it waits up to `wait` seconds for news. */
-export const look = (mark: string, wait: number): Promise<Look> =>
-  call<Look>(`inside?mark=${encodeURIComponent(mark)}&wait=${wait}`);
+/** What there is to see; it waits up to `wait` seconds for what differs from `mark`.
+ * `touched`: so many seconds ago somebody did something in this page; null when nobody did. */
+export const look = (mark: string, wait: number, touched: number | null): Promise<Look> =>
+  call<Look>(
+    `inside?mark=${encodeURIComponent(mark)}&wait=${wait}` + (touched === null ? '' : `&touched=${touched}`)
+  );
+
+/** Somebody still works here. */
+export const stillWorking = (): Promise<Look> => call<Look>('active', {});
 
 /** The same key extends once, however often it is pressed. */
 export const extend = (key: string): Promise<Look> => call<Look>('extend', { key });

@@ -7,6 +7,9 @@ export interface Inside {
   warn_minutes: number[];
   extend: { possible: boolean | null; by: string; why_not: string };
   going: { at: string; reason: string } | null;
+  /** The question whether anybody still works; null while there is none. */
+  idle: { since: string; stops_at: string } | null;
+  share: { milli: number };
   share_text: string;
   memory: { used_mib: number; limit_mib: number };
   cost: string;

@@ -20,6 +20,12 @@ export function span(seconds: number): string {
   return s < 48 * HOUR ? `${Math.floor(s / HOUR)} h ${minutes} min` : `${Math.floor(s / (24 * HOUR))} days`;
 }
 
+/** Of five minutes at the least, in steps of five: said once, and true for a while. */
+export function rough(seconds: number): string {
+  const step = 5 * MINUTE;
+  return span(Math.max(step, Math.floor(seconds / step) * step));
+}
+
 /** A whole number of minutes for a message that does not tick. */
 export function minutes(seconds: number): string {
   const whole = Math.max(1, Math.round(seconds / MINUTE));

@@ -1,5 +1,6 @@
 """What JupyterLab's page may ask below ``perijove/``: signed in as Jupyter signs in, with its XSRF
-check, by the owner alone. None of it counts as activity: a page that is merely open is idle."""
+check, by the owner alone. None of it counts as activity, for a page that is merely open is idle; but
+it says when a person last touched it."""
 # Jupyter's own packages are in the notebooks' environment only.
 # pyright: reportMissingImports=false, reportUntypedBaseClass=false
 
@@ -10,10 +11,14 @@ from urllib.parse import quote
 from jupyter_server.base.handlers import APIHandler
 from tornado import web
 
+from .activity import Activity
+from .kernels import keeper
+from .reporter import Reporter
 from .upstream import Away, Refused, Upstream
 from .watch import Watch
 
 LONGEST_WAIT_S = 25.0
+LONGEST_AGO_S = 86400.0
 _AWAY = {
     "code": "unavailable",
     "message": "Perijove does not answer now",
@@ -31,8 +36,10 @@ class Owned(APIHandler):
 
     _track_activity = False
 
-    def initialize(self, watch: Watch, upstream: Upstream, owner: str) -> None:
+    def initialize(self, watch: Watch, upstream: Upstream, owner: str, activity: Activity,
+                   reporter: Reporter) -> None:  # fmt: skip
         self.watch, self.upstream, self.owner = watch, upstream, owner
+        self.activity, self.reporter = activity, reporter
 
     async def prepare(self) -> None:
         await super().prepare()
@@ -65,19 +72,28 @@ class Owned(APIHandler):
         self.set_header("Cache-Control", "no-store")
         self.finish(json.dumps(body))
 
+    def number(self, name: str, usual: float, most: float) -> float:
+        """A number of the query, from 0 to `most`."""
+        try:
+            return min(max(float(self.get_query_argument(name, str(usual))), 0.0), most)
+        except ValueError as error:
+            raise web.HTTPError(400, f"{name} is not a number") from error
+
 
 class Look(Owned):
-    """``GET perijove/inside?mark=…&wait=20``"""
+    """``GET perijove/inside?mark=…&wait=20&touched=3``: with `touched`, a person did something in the
+    page so many seconds ago."""
 
     @web.authenticated
     async def get(self) -> None:
         mark = self.get_query_argument("mark", "")[:60]
-        try:
-            wait_s = min(max(float(self.get_query_argument("wait", "0")), 0.0), LONGEST_WAIT_S)
-        except ValueError as error:
-            raise web.HTTPError(400, "wait is not a number") from error
-        # The first look has nothing to show yet and waits for control in any case.
-        await self.answer(self.watch.after(mark, wait_s if mark else LONGEST_WAIT_S))
+        if not mark:  # a page has been opened
+            keeper.have_ready()
+        wait_s = self.number("wait", 0, LONGEST_WAIT_S)
+        if self.get_query_argument("touched", ""):
+            self.activity.touched(self.number("touched", 0, LONGEST_AGO_S))
+            await self.reporter.look(at_once=self.watch.asks_idle)
+        await self.answer(self.watch.after(mark, wait_s))
 
 
 class Extend(Owned):
@@ -90,6 +106,19 @@ class Extend(Owned):
 
     async def _extend(self, key: str) -> dict[str, Any]:
         return self.watch.learn(await self.upstream.post("extend", {}, key))
+
+
+class StillWorking(Owned):
+    """``POST perijove/active``: the person says so."""
+
+    @web.authenticated
+    async def post(self) -> None:
+        self.activity.touched()
+        await self.answer(self._tell())
+
+    async def _tell(self) -> dict[str, Any]:
+        await self.reporter.tell()
+        return self.watch.learn(await self.upstream.look("", 0))
 
 
 class Seen(Owned):
@@ -121,14 +150,31 @@ class VisitEnd(Seen):
         await self.answer(self._then_look(f"visits/{quote(id, safe='')}/end", {}))
 
 
-def routes(base_url: str, watch: Watch, upstream: Upstream, owner: str) -> list[Any]:
+class NoLanguageServers(APIHandler):
+    """``GET lsp/status`` where `jupyter_lsp` is not loaded: none, so that the page asks no more."""
+
+    _track_activity = False
+
+    @web.authenticated
+    async def get(self) -> None:
+        self.finish(json.dumps({"version": 2, "sessions": {}, "specs": {}}))
+
+
+def routes(
+    base_url: str, watch: Watch, upstream: Upstream, owner: str, activity: Activity,
+    reporter: Reporter,
+) -> list[Any]:  # fmt: skip
     """For `Application.add_handlers`."""
-    given = {"watch": watch, "upstream": upstream, "owner": owner}
+    given = {
+        "watch": watch, "upstream": upstream, "owner": owner, "activity": activity,
+        "reporter": reporter,
+    }  # fmt: skip
     below = f"{base_url}perijove/"
     id_ = r"([\w-]{1,40})"
     return [
         (f"{below}inside", Look, given),
         (f"{below}extend", Extend, given),
+        (f"{below}active", StillWorking, given),
         (f"{below}announcements/{id_}/seen", Seen, given),
         (f"{below}visits/{id_}/answer", VisitAnswer, given),
         (f"{below}visits/{id_}/end", VisitEnd, given),

@@ -63,6 +63,11 @@ class Watch:
         return f"{said}.{int(self._reachable)}"
 
     @property
+    def asks_idle(self) -> bool:
+        """Whether the question is open if anybody still works."""
+        return bool(self._inside and self._inside.get("idle"))
+
+    @property
     def _known(self) -> bool:
         return self._inside is not None or self._refused is not None or not self._reachable
 
