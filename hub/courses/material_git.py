@@ -6,6 +6,7 @@ as a user of its own that owns the mirrors and nothing else.
 
 import contextlib
 import ipaddress
+import math
 import os
 import shutil
 import signal
@@ -124,6 +125,7 @@ class Git:
             "--no-write-fetch-head", "--no-auto-maintenance", "--", url,
             f"+{source.branch or 'HEAD'}:{ref}",
         )  # fmt: skip
+        self._remove(_locks(mirror, older_than_s=bounds.time_s))  # of a git that died with control
         before = _Before.of(mirror)
         try:
             with tempfile.TemporaryFile() as said, Path(os.devnull).open("rb") as nothing:
@@ -136,7 +138,8 @@ class Git:
                 if process.returncode:
                     raise _in_words(_said(said), source, bounds)
         except PerijoveError:
-            self._remove([*before.added(mirror), mirror / ref])
+            # The git that held them was killed with all that it started.
+            self._remove([*before.added(mirror), mirror / ref, *_locks(mirror)])
             raise
 
     def _start(
@@ -163,6 +166,8 @@ class Git:
 
     def _remove(self, paths: list[Path]) -> None:
         """As git's user: what a crafted repository may have made of a folder leads nowhere."""
+        if not paths:
+            return
         with tempfile.TemporaryFile() as said:
             command = ["/bin/rm", "-rf", "--", *map(str, paths)]
             self._as_user(command, (said, said, said)).wait()
@@ -259,6 +264,22 @@ def _larger_than(bounds: Bounds) -> TooLarge:
 
 def _packs(mirror: Path) -> list[Path]:
     return [path for path in (mirror / "objects").glob("*/*") if len(path.parent.name) > 2]
+
+
+def _locks(mirror: Path, older_than_s: float = 0.0) -> list[Path]:
+    """What git makes for as long as it writes. One that was left behind refuses all later ones."""
+    found = [*mirror.glob("*.lock"), *mirror.glob("refs/**/*.lock")]
+    if not older_than_s:
+        return found
+    until = time.time() - older_than_s  # a file's time is the system's, not an injected clock's
+    return [path for path in found if _written_at(path) < until]
+
+
+def _written_at(path: Path) -> float:
+    try:
+        return path.lstat().st_mtime
+    except FileNotFoundError:
+        return math.inf
 
 
 def _size(mirror: Path) -> int:

@@ -129,6 +129,28 @@ def test_too_large_is_stopped_and_leaves_nothing(
     assert fetched(git, mirror, source(server))  # the mirror is as good as before
 
 
+@pytest.mark.parametrize("lock", ["shallow.lock", "refs/perijove/new.lock"])
+def test_what_a_killed_git_left_locked_is_unlocked(
+    server: GitHttp, repository: Repository, git: Git, mirror: Path, lock: str
+) -> None:
+    held = mirror / lock
+    held.parent.mkdir(parents=True, exist_ok=True)
+    held.touch()
+    os.utime(held, (0, 0))  # longer ago than a fetch may take
+    assert fetched(git, mirror, source(server))
+    assert not held.exists()
+
+
+def test_a_fetch_that_fails_leaves_nothing_locked(
+    server: GitHttp, repository: Repository, git: Git, mirror: Path
+) -> None:
+    held = mirror / "shallow.lock"
+    held.touch()  # as when git was killed a moment ago
+    with pytest.raises(Refused):
+        fetched(git, mirror, source(server))
+    assert fetched(git, mirror, source(server))
+
+
 def test_too_many_objects_are_stopped(
     server: GitHttp, repository: Repository, git: Git, mirror: Path
 ) -> None:
