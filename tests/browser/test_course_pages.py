@@ -272,7 +272,6 @@ def test_a_file_that_is_no_roster_is_refused_at_once(
 
 def test_what_comes_in_does_not_move_the_button_that_is_being_pressed(page: Page) -> None:
     """Half a second after a change the hours are looked at: often just when Next is pressed."""
-    at(page, "courses/new#hours")
     held: list[Route] = []
     seen = threading.Event()
 
@@ -282,7 +281,10 @@ def test_what_comes_in_does_not_move_the_button_that_is_being_pressed(page: Page
         else:
             held.append(route)
 
+    # Before the page is asked for: what is routed while a page loads, Playwright may not see at all.
     page.route("**/courses/check", hold)
+    at(page, "courses/new#hours")
+    page.get_by_role("button", name="Add lab hours").wait_for()
     next_ = page.get_by_role("button", name="Next")
     with page.expect_request("**/courses/check"):
         page.get_by_role("button", name="Add lab hours").click()

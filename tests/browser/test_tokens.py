@@ -21,6 +21,7 @@ def page(admin: Page, site: LiveSite) -> Page:
     admin.get_by_role("button", name="Your account").click()
     admin.get_by_role("link", name="Tokens for scripts").click()
     expect(admin.get_by_role("heading", name="Tokens for scripts")).to_be_visible()
+    admin.wait_for_load_state()  # what is routed while a page loads, Playwright may not see
     return admin
 
 
