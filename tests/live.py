@@ -42,6 +42,11 @@ def wait_for(
         time.sleep(every_s)
 
 
+def overload() -> float:
+    """How much longer things take because others use this machine too; 1 when they do not."""
+    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
 @dataclass
 class LiveSite:
     """A running site. `url` has no trailing slash."""

@@ -16,7 +16,6 @@ from tests.unit.portal.canned_courses import course, seat
 __all__ = ["behind", "browser", "page", "site"]  # fixtures; found by their names
 
 PORTAL = "/services/portal/"
-PANEL_MS = 20_000
 
 
 def at(page: Page, path: str) -> None:
@@ -26,9 +25,7 @@ def at(page: Page, path: str) -> None:
 def room(page: Page) -> FrameLocator:
     at(page, "courses/phys")
     inside = page.frame_locator("iframe[title='Room']")
-    expect(inside.get_by_role("checkbox", name="Choose Alan Turing")).to_be_visible(
-        timeout=PANEL_MS
-    )
+    expect(inside.get_by_role("checkbox", name="Choose Alan Turing")).to_be_visible()
     return inside
 
 
@@ -381,9 +378,7 @@ def test_the_room_keeps_what_is_chosen_while_it_changes(page: Page, site: Site) 
     inside.get_by_role("checkbox", name="Choose Emmy Noether").check()
     expect(inside.get_by_text("For the 1 person chosen")).to_be_visible()
     site.courses.room[2] = seat("emmy", "Emmy Noether", "running")
-    expect(inside.get_by_role("row", name=re.compile("Emmy"))).to_contain_text(
-        "Running", timeout=9000
-    )
+    expect(inside.get_by_role("row", name=re.compile("Emmy"))).to_contain_text("Running")
     expect(inside.get_by_role("checkbox", name="Choose Emmy Noether")).to_be_checked()
     expect(inside.get_by_role("checkbox", name="Choose Emmy Noether")).to_be_focused()
 
@@ -414,7 +409,7 @@ def test_a_visit_is_asked_for_with_a_reason_and_opens_when_allowed(page: Page, s
     assert site.courses.sent["courses/phys/visits"] == {"login": "alan", "reason": "exercise 3"}
     site.courses.visits[0].update(state="granted", url="/user/alan/w-alan/lab")
     link = inside.get_by_role("link", name="open the server of Alan Turing")
-    expect(link).to_have_attribute("href", "/user/alan/w-alan/lab", timeout=9000)
+    expect(link).to_have_attribute("href", "/user/alan/w-alan/lab")
 
 
 def test_assistants_run_the_room_without_visits_and_credits(page: Page, site: Site) -> None:
@@ -439,13 +434,11 @@ def test_everybody_is_told_something(page: Page, site: Site) -> None:
 def test_credits_and_attendance_open_in_their_frames(page: Page) -> None:
     at(page, "courses/phys/credits")
     burn = page.frame_locator("iframe[title='Burn-down of credits']")
-    expect(burn.locator("canvas").first).to_be_visible(timeout=PANEL_MS)
+    expect(burn.locator("canvas").first).to_be_visible()
     expect(burn.get_by_text("used up on 20 April 2027")).to_be_visible()
     at(page, "courses/phys/attendance")
     there = page.frame_locator("iframe[title='Attendance']")
-    expect(there.get_by_role("row", name=re.compile("Alan Turing"))).to_contain_text(
-        "95 min", timeout=PANEL_MS
-    )
+    expect(there.get_by_role("row", name=re.compile("Alan Turing"))).to_contain_text("95 min")
     expect(there.get_by_role("row", name=re.compile("Emmy Noether"))).to_contain_text("0 of 2")
 
 

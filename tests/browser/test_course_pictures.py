@@ -114,7 +114,7 @@ def _phone(uni: Campus, folder: Path) -> None:
     page.goto(uni.site.url + PORTAL, wait_until="commit")
     expect(page.get_by_role("article", name="Physics 101")).to_be_visible()
     expect(page.get_by_role("group", name="Your quota")).to_contain_text("credits")
-    wait_for("nothing sticks out", lambda: _width(page) <= 390, 5)
+    wait_for("nothing sticks out", lambda: _width(page) <= 390)
     _take(page, folder, "phone")
 
 

@@ -185,7 +185,7 @@ def _phone(camera: Camera, site: LiveSite) -> None:
     expect(page.get_by_role("article", name="protein folding")).to_be_visible()
     expect(page.get_by_role("note")).to_contain_text("Emulated")
     expect(page.get_by_role("group", name="Your quota")).to_contain_text("credits left")
-    wait_for("nothing sticks out", lambda: _width(page) <= 390, 5)
+    wait_for("nothing sticks out", lambda: _width(page) <= 390)
     camera.take("menu-phone")
 
 

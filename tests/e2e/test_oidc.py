@@ -231,7 +231,7 @@ def test_a_logout_at_the_provider_ends_the_session_here_but_no_token_for_scripts
         assert visitor.get("/hub/home").url.path == "/services/portal/"
         asked = visitor.get(f"{campus.north.issuer}/session/end")
         visitor.submit(asked, logout="yes")
-        wait_for("the session to end", lambda: me(visitor).status_code == 401, 10)
+        wait_for("the session to end", lambda: me(visitor).status_code == 401)
         assert "/hub/login" in str(visitor.get("/hub/home").url)
         assert campus.site.get("/services/control/v1/me", token)[0] == 200
 

@@ -156,7 +156,7 @@ def test_signing_out_ends_the_session_everywhere(site: LiveSite, admin: Api) -> 
     for who in (person, thief):
         for path in ("/hub/token", PORTAL):
             assert who.http.get(path).url.path == "/hub/login", path
-        wait_for("the notebook knows", lambda who=who: _at_login(who, started["url"]), 15)
+        wait_for("the notebook knows", lambda who=who: _at_login(who, started["url"]))
     contents = f"/user/leaver/{started['id']}/api/contents"
     thief.http.follow_redirects = False
     assert thief.http.get(contents, headers={"Accept": "application/json"}).status_code == 403
@@ -248,7 +248,7 @@ def test_the_hubs_own_pages_lead_to_the_portal(site: LiveSite, admin: Api) -> No
     ended = api.stop(api.run("cpu")["id"])
     wanted = f"{PORTAL}workloads/{ended['id']}"
     address = f"/user/wanderer/{ended['id']}/lab"
-    wait_for("it leads there", lambda: person.http.get(address).url.path == wanted, 10)
+    wait_for("it leads there", lambda: person.http.get(address).url.path == wanted)
     assert person.http.get(address).status_code == 200
 
 

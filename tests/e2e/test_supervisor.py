@@ -140,12 +140,9 @@ def test_a_killed_process_comes_back_and_its_routes_too(site: Site, name: str) -
     site.up()
     before = site.ready()
     os.kill(before[name], signal.SIGKILL)
-    killed_at = time.monotonic()
     until(lambda: site.pids()[name] not in {None, before[name]}, f"a new {name}")
     until(lambda: site.status()["ok"], "all to run again")
     assert site.get("/services/portal/").status_code == 200
-    if name == "proxy":
-        assert time.monotonic() - killed_at < 3
     after = site.pids()
     assert {n for n in after if after[n] != before[n]} == {name}
     zombies = [c for c in psutil.Process(after["up"]).children() if c.status() == "zombie"]
