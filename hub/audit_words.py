@@ -8,6 +8,7 @@ from typing import Any
 
 from catalog.units import WHOLE, format_bytes, format_credits, format_duration
 from hub.quota_desk import State
+from hub.settings import API_SCOPE
 from quotas.limits import Dimension
 from quotas.periods import Period
 
@@ -71,5 +72,7 @@ def _word(name: str, value: Any, logins: Mapping[str, str]) -> str:
             return ", ".join(f"{k} {_word(k, v, logins)}" for k, v in value.items())
         case list():
             return ", ".join(_word("", one, logins) for one in value)
+        case str() if name == "may":
+            return value.replace(API_SCOPE, "use Perijove's API")
         case _:
             return logins.get(str(value), str(value)) if name in PEOPLE else str(value)

@@ -25,6 +25,8 @@ from hub.audit_words import told
         ),
         ({"active": False, "most": None}, {"active": "no"}),
         ({"before": ["member"], "after": []}, {"before": "member"}),
+        ({"note": "ci", "may": "custom:perijove:api"}, {"note": "ci", "may": "use Perijove's API"}),
+        ({"may": "all that the person may"}, {"may": "all that the person may"}),
         ({"student": "p-1", "reason": "p-1"}, {"student": "mia", "reason": "p-1"}),
     ],
 )
