@@ -1,10 +1,12 @@
 """A real site and a real Chromium."""
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Error, Page, expect, sync_playwright
 
 from tests.browser.signed_in import sign_in
 from tests.live import LiveSite
@@ -21,6 +23,19 @@ FLAGS = [
     "--disable-sync",
     "--no-first-run",
 ]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[Any]:
+    """Playwright says what the page showed when a test failed; this adds what its frames did."""
+    report = yield
+    pages = [one for one in getattr(item, "funcargs", {}).values() if isinstance(one, Page)]
+    if report.when == "call" and report.failed:
+        for frame in (frame for page in pages for frame in page.frames[1:]):
+            with contextlib.suppress(Error):
+                shown = frame.locator("body").aria_snapshot(timeout=5_000)
+                report.sections.append((f"Frame {frame.url}", shown))
+    return report
 
 
 @pytest.fixture(scope="module")

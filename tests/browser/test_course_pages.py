@@ -184,8 +184,9 @@ def test_a_course_is_made_from_a_list(page: Page, site: Site, tmp_path: Path) ->
     page.get_by_label("CSV file").set_input_files(roster)
     expect(page.get_by_text("120 people on the list")).to_be_visible()
     page.get_by_label("Who are they?").select_option("uni")
-    for _ in range(3):
+    for title in ("Lab", "Limits and credits", "Lab hours"):
         page.get_by_role("button", name="Next").click()
+        expect(page.get_by_role("heading", name=title, level=2)).to_be_visible()
     page.get_by_role("button", name="Add lab hours").click()
     page.get_by_role("checkbox", name="Wednesday").check()
     expect(page.get_by_text("30 lab hours are held")).to_be_visible()
