@@ -24,6 +24,7 @@ from tornado.web import HTTPError, RequestHandler
 from portal.config import PREFIX
 from portal.door import Portal, same_origin, visitor
 from portal.panels.attendance import attendance_page
+from portal.panels.delivery import deliver_all
 from portal.panels.desk import desk_page
 from portal.panels.inventory import inventory_page
 from portal.panels.launch import launch_page
@@ -141,6 +142,7 @@ class PageMark(Handler):
 
 def mount(portal: Portal) -> tuple[BokehTornado, Callable[[], Awaitable[None]]]:
     """The application to route `PANELS` to, running, and what ends it."""
+    deliver_all()
     pages = {
         "/launch": launch_page, "/usage": usage_page, "/inventory": inventory_page,
         "/desk": desk_page,
