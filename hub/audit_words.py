@@ -72,7 +72,7 @@ def _word(name: str, value: Any, logins: Mapping[str, str]) -> str:
             return ", ".join(f"{k} {_word(k, v, logins)}" for k, v in value.items())
         case list():
             return ", ".join(_word("", one, logins) for one in value)
-        case str() if name == "may":
-            return value.replace(API_SCOPE, "use Perijove's API")
+        case str() if name == "may" and value == API_SCOPE:
+            return "use Perijove's API"
         case _:
             return logins.get(str(value), str(value)) if name in PEOPLE else str(value)

@@ -104,6 +104,7 @@ class Git:
     def make(self, mirror: Path) -> None:
         """An empty mirror, unless it is there. `mirror` is a folder that git's user owns."""
         if not (mirror / "HEAD").exists():
+            self._remove(_locks(mirror, older_than_s=Bounds().time_s))
             self.run(mirror, "init", "--quiet", "--bare", "--template=", "--", str(mirror))
 
     def fetch(
@@ -125,7 +126,8 @@ class Git:
             "--no-write-fetch-head", "--no-auto-maintenance", "--", url,
             f"+{source.branch or 'HEAD'}:{ref}",
         )  # fmt: skip
-        self._remove(_locks(mirror, older_than_s=bounds.time_s))  # of a git that died with control
+        # Left by a git whose control was killed: no fetch may take longer.
+        self._remove(_locks(mirror, older_than_s=bounds.time_s))
         before = _Before.of(mirror)
         try:
             with tempfile.TemporaryFile() as said, Path(os.devnull).open("rb") as nothing:
@@ -138,8 +140,7 @@ class Git:
                 if process.returncode:
                     raise _in_words(_said(said), source, bounds)
         except PerijoveError:
-            # The git that held them was killed with all that it started.
-            self._remove([*before.added(mirror), mirror / ref, *_locks(mirror)])
+            self._remove([*before.added(mirror), mirror / ref])
             raise
 
     def _start(
@@ -216,19 +217,23 @@ class _Before:
 
     size_bytes: int
     packs: frozenset[Path]
+    locks: frozenset[Path]
 
     @classmethod
     def of(cls, mirror: Path) -> "_Before":
-        return cls(_size(mirror), frozenset(_packs(mirror)))
+        return cls(_size(mirror), frozenset(_packs(mirror)), frozenset(_locks(mirror)))
 
     def added(self, mirror: Path) -> list[Path]:
-        return [path for path in _packs(mirror) if path not in self.packs]
+        """Packs, parts of them, and the locks of a git that was killed while it wrote."""
+        packs = [path for path in _packs(mirror) if path not in self.packs]
+        return packs + [path for path in _locks(mirror) if path not in self.locks]
 
     def check(self, mirror: Path, bounds: Bounds) -> None:
         """Raises TooLarge."""
         if _size(mirror) - self.size_bytes > bounds.size_bytes:
             raise _larger_than(bounds)
-        if any(_objects_of(pack) > bounds.objects for pack in self.added(mirror)):
+        added = (pack for pack in _packs(mirror) if pack not in self.packs)
+        if any(_objects_of(pack) > bounds.objects for pack in added):
             raise TooLarge(
                 f"the repository has more than {bounds.objects:,} objects",
                 next="keep only what is needed on this branch",
@@ -266,10 +271,11 @@ def _packs(mirror: Path) -> list[Path]:
     return [path for path in (mirror / "objects").glob("*/*") if len(path.parent.name) > 2]
 
 
-def _locks(mirror: Path, older_than_s: float = 0.0) -> list[Path]:
-    """What git makes for as long as it writes. One that was left behind refuses all later ones."""
+def _locks(mirror: Path, older_than_s: float | None = None) -> list[Path]:
+    """What git makes for as long as it writes, made at least `older_than_s` ago. One that is left
+    behind stops every later git."""
     found = [*mirror.glob("*.lock"), *mirror.glob("refs/**/*.lock")]
-    if not older_than_s:
+    if older_than_s is None:
         return found
     until = time.time() - older_than_s  # a file's time is the system's, not an injected clock's
     return [path for path in found if _written_at(path) < until]
@@ -313,6 +319,7 @@ def _first_line(file: IO[bytes]) -> str:
 
 
 _REASONS: tuple[tuple[tuple[str, ...], str, str], ...] = (
+    ((".lock': File exists",), "it is being fetched already", "try again in a few minutes"),
     (("couldn't find remote ref", "Remote branch"), "it has no branch {branch!r}",
      "check the name of the branch"),
     (("terminal prompts disabled", "Authentication failed", "could not read Username",

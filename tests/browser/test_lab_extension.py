@@ -13,7 +13,7 @@ from tests.browser.signed_in import open_lab, status_of, toast
 from tests.live import LiveSite, wait_for
 
 SECONDS = 18_000
-"""Of what should be there within seconds, in ms, on a busy machine."""
+"""Of what is told at once, in ms: less than the 20 s after which JupyterLab asks again unasked."""
 
 
 @pytest.fixture(scope="module")

@@ -101,7 +101,10 @@ def test_one_click_starts_and_the_focus_waits_on_open(page: Page, site: Site) ->
     expect(page.get_by_role("heading", name="Nothing is running")).to_be_visible()
     page.get_by_role("button", name="Start: 1/4 GPU notebook").click()
     card = page.get_by_role("complementary").get_by_role("article", name="1/4 GPU notebook")
-    expect(card).to_be_visible()  # before anything was answered
+    expect(card).to_be_visible()
+    while not held:
+        page.wait_for_timeout(20)
+    expect(card).to_be_visible()  # though nothing was answered
     answered.set()
     for route in held:
         route.continue_()
@@ -164,9 +167,10 @@ def test_what_changes_elsewhere_shows_at_once(page: Page, behind: Behind, site: 
     site.workloads[:] = [one for one in site.workloads if one["status"] == "running"]
     page.goto("/services/portal/", wait_until="commit")
     expect(page.get_by_role("article", name="Vision lab")).to_be_visible()
+    wait_for("the page listens", lambda: site.listeners)
     site.workloads.append(workload("w-new", "running", "From the CLI"))
     behind.do(site.tell, "workloads")
-    # Less than the half minute after which the page asks by itself while nothing starts.
+    # Less than the half minute after which a page that listens asks by itself.
     expect(page.get_by_role("article", name="From the CLI")).to_be_visible(timeout=20_000)
 
 

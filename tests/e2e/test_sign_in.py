@@ -233,7 +233,7 @@ def test_the_hub_starts_nothing_that_was_not_granted(site: LiveSite, admin: Api)
         answer = service.get(f"{address}/progress")
         return answer.text if answer.status_code == 200 else ""
 
-    said = wait_for("the Hub says why", told, 30)
+    said = asked.text + wait_for("the Hub says why", told)
     assert "nothing was granted for it" in said
     assert "start a notebook from the menu" in said.lower()
     assert "Traceback" not in said

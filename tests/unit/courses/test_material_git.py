@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -141,14 +142,30 @@ def test_what_a_killed_git_left_locked_is_unlocked(
     assert not held.exists()
 
 
-def test_a_fetch_that_fails_leaves_nothing_locked(
+def test_what_another_git_holds_stays_locked(
     server: GitHttp, repository: Repository, git: Git, mirror: Path
 ) -> None:
     held = mirror / "shallow.lock"
-    held.touch()  # as when git was killed a moment ago
-    with pytest.raises(Refused):
+    held.touch()
+    with pytest.raises(Refused, match="being fetched already") as caught:
         fetched(git, mirror, source(server))
-    assert fetched(git, mirror, source(server))
+    assert str(mirror) not in str(caught.value)
+    assert held.exists()
+
+
+def test_a_fetch_that_fails_leaves_nothing_locked(
+    server: GitHttp, git: Git, mirror: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = Git._start
+
+    def locking(self: Git, *rest: Any) -> Any:
+        (mirror / "shallow.lock").touch()  # as a git that is killed a moment later
+        return start(self, *rest)
+
+    monkeypatch.setattr(Git, "_start", locking)
+    with pytest.raises(Refused, match="there is no git repository"):
+        fetched(git, mirror, source(server, "/repos/nothing"))
+    assert not (mirror / "shallow.lock").exists()
 
 
 def test_too_many_objects_are_stopped(

@@ -134,8 +134,8 @@ def test_signals_are_those_of_a_fresh_python(forks: Forks) -> None:
         "import signal; told = [str(signal.getsignal(n)) for n in sorted(signal.valid_signals())]"
     )
     fresh = subprocess.run(
-        # Whoever runs the tests may ignore the end of a terminal (nohup): a fresh one does not.
-        ["env", "--default-signal=HUP", sys.executable, "-P", "-c",
+        # Whoever runs the tests may ignore some (nohup, a shell's background): a fresh one does not.
+        ["env", "--default-signal", sys.executable, "-P", "-c",
          f"import json\n{code}\nprint(json.dumps(told))"],
         capture_output=True, check=True, start_new_session=True,
     ).stdout  # fmt: skip

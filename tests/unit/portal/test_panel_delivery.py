@@ -14,7 +14,7 @@ from portal.panels.delivery import deliver_all
 
 
 class Socket:
-    """A browser's, through which one message at a time goes."""
+    """By its class Panel finds who writes to it."""
 
 
 class Connection:
